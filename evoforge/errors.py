@@ -1,0 +1,33 @@
+"""The errors a user can meet; each message is one sentence that says what to do.
+
+EvoforgeError
+  ConfigError     an option, a source or a folder is not usable: exit code 2
+    PoolError     the sources do not fit each other
+    JournalError  the run folder is in use, damaged or belongs to another run
+  MergeError      one candidate cannot be built: recorded as a failed evaluation
+  SearchError     the search cannot go on: exit code 1
+"""
+
+
+class EvoforgeError(Exception):
+    """Anything evoforge raises on purpose."""
+
+
+class ConfigError(EvoforgeError):
+    """An option, a source or a folder that the user named is not usable."""
+
+
+class PoolError(ConfigError):
+    """The sources of a pool do not fit each other."""
+
+
+class JournalError(ConfigError):
+    """The run folder is in use, damaged, or holds another run."""
+
+
+class MergeError(EvoforgeError):
+    """A candidate cannot be built; the search records it and goes on."""
+
+
+class SearchError(EvoforgeError):
+    """The search as a whole cannot go on."""

@@ -1,0 +1,1 @@
+"""Back ends that answer a task's items with one candidate."""

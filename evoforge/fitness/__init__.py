@@ -1,0 +1,1 @@
+"""Which items judge a generation, and what fitness an evaluation gets."""

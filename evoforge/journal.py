@@ -1,0 +1,302 @@
+"""The journal: the append-only record of a run, and the only state there is.
+
+One SQLite file in the run folder. Everything is committed before the next step depends on it, so
+a run killed anywhere goes on from here. The journal knows genomes, hashes and results; it does not
+know models, tasks or optimizers. Trackers and reports read it and are copies of it.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from evoforge.errors import JournalError
+from evoforge.recipe import Recipe, canonical
+from evoforge.record import FILE, FORMAT, Evaluation, Record, item_set_hash
+from evoforge.space import Genome
+
+# File systems where SQLite's shared-memory log is not safe.
+NETWORK = ("nfs", "cifs", "smb", "lustre", "gpfs", "fuse.sshfs", "ceph", "beegfs", "9p")
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL, load REAL, total REAL);
+CREATE TABLE stages (name TEXT PRIMARY KEY, info TEXT NOT NULL);
+CREATE TABLE recipes (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE item_sets (hash TEXT PRIMARY KEY, part TEXT NOT NULL, items TEXT NOT NULL);
+CREATE TABLE evaluations (
+  id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, protocol TEXT NOT NULL, item_set TEXT NOT NULL,
+  status TEXT NOT NULL, reason TEXT NOT NULL, score REAL, fitness REAL NOT NULL,
+  metrics TEXT NOT NULL, seconds TEXT NOT NULL, UNIQUE (recipe, protocol, item_set));
+CREATE TABLE items (
+  evaluation INTEGER NOT NULL, item TEXT NOT NULL, score REAL NOT NULL, metrics TEXT NOT NULL,
+  completion TEXT NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (evaluation, item)) WITHOUT ROWID;
+CREATE TABLE generations (
+  stage TEXT NOT NULL, generation INTEGER NOT NULL, item_set TEXT NOT NULL, told BLOB,
+  PRIMARY KEY (stage, generation));
+CREATE TABLE candidates (
+  stage TEXT NOT NULL, generation INTEGER NOT NULL, position INTEGER NOT NULL,
+  genome BLOB NOT NULL, recipe TEXT NOT NULL, evaluation INTEGER, cached INTEGER,
+  PRIMARY KEY (stage, generation, position));
+CREATE TABLE roles (
+  name TEXT NOT NULL, part TEXT NOT NULL, recipe TEXT NOT NULL, evaluation INTEGER NOT NULL,
+  PRIMARY KEY (name, part));
+CREATE TABLE events (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL);
+"""
+
+
+class Journal:
+    """The record of one run.
+
+    Use `Journal.create` or `Journal.resume`; both lock the folder against other processes.
+    `record` reads back what was written.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: FileLock) -> None:
+        self.folder = folder
+        self.record = Record(folder, connection)
+        self._connection = connection
+        self._lock = lock
+        self._session: int | None = None
+        self._clock = time.monotonic()
+
+    @staticmethod
+    def create(folder: Path, meta: Mapping[str, str]) -> "Journal":
+        """Start the journal of a new run.
+
+        Args:
+            folder: the run folder; made if it is not there.
+            meta: facts that never change, such as the configuration.
+
+        Raises:
+            JournalError: the folder cannot be written, is in use, or holds a run already.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalError(
+                f"cannot write the run folder {folder}: {error.strerror}; set hydra.run.dir"
+            ) from error
+        journal = Journal._open(folder)
+        # A file without tables is left by a process that was killed right here.
+        if journal._connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            journal.close()
+            raise JournalError(f"{folder} holds a run already; go on with resume={folder}")
+        with journal.transaction():
+            for statement in SCHEMA.split(";")[:-1]:
+                journal._connection.execute(statement)
+            journal._insert_meta({"format": FORMAT, **meta})
+        return journal
+
+    @staticmethod
+    def resume(folder: Path) -> "Journal":
+        """Open the journal of a run that is to go on.
+
+        Raises:
+            JournalError: there is none, it is in use, or it is damaged.
+        """
+        if not (folder / FILE).is_file():
+            raise JournalError(f"there is no run in {folder} (no {FILE}); set resume")
+        journal = Journal._open(folder)
+        try:
+            journal.record.check()
+        except JournalError:
+            journal.close()
+            raise
+        return journal
+
+    @staticmethod
+    def _open(folder: Path) -> "Journal":
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise JournalError(
+                f"{folder} is in use by another process; wait for it or choose another folder"
+            ) from None
+        except OSError as error:
+            raise JournalError(
+                f"cannot write the run folder {folder}: {error.strerror}; set hydra.run.dir"
+            ) from error
+        connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=10)
+        mode = "DELETE" if _on_network(folder) else "WAL"
+        try:
+            connection.execute(f"PRAGMA journal_mode={mode}")
+            connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.DatabaseError as error:
+            lock.release()
+            raise JournalError(f"{folder / FILE} cannot be used: {error}") from error
+        return Journal(folder, connection, lock)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; durable when it ends.
+
+        Raises:
+            JournalError: the disk is full or failing.
+        """
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                if self._session is not None:
+                    connection.execute(
+                        "UPDATE sessions SET total=? WHERE id=?",
+                        (time.monotonic() - self._clock, self._session),
+                    )
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise JournalError(
+                f"cannot write {self.folder / FILE}: {error}; nothing recorded so far is lost: "
+                f"free the disk and go on with resume={self.folder}"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file and release the folder; may be called twice."""
+        self._connection.close()
+        self._lock.release()
+
+    # What is written.
+
+    def _insert_meta(self, meta: Mapping[str, str]) -> None:
+        self._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+
+    def event(self, kind: str, **content: Any) -> None:
+        """Add an event; call inside a transaction."""
+        self._connection.execute(
+            "INSERT INTO events (kind, content) VALUES (?, ?)", (kind, canonical(content))
+        )
+
+    def start_session(self, started: float, load: float) -> None:
+        """Note that a process begins to work on this run, `load` seconds after it was started."""
+        self._clock = time.monotonic() - load
+        with self.transaction():
+            cursor = self._connection.execute(
+                "INSERT INTO sessions (started, load, total) VALUES (?, ?, ?)",
+                (started, load, load),
+            )
+            self._session = cursor.lastrowid
+            self.event("session", number=cursor.lastrowid)
+
+    def add_stage(self, name: str, info: Mapping[str, Any]) -> None:
+        """Record a search before it begins: what it searches, and its budget."""
+        with self.transaction():
+            self._connection.execute("INSERT INTO stages VALUES (?, ?)", (name, canonical(info)))
+            self.event("stage", stage=name)
+
+    def add_items(self, part: str, items: Sequence[str]) -> str:
+        """Remember a set of items; return its hash. Call inside a transaction."""
+        key = item_set_hash(items)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO item_sets VALUES (?, ?, ?)", (key, part, canonical(list(items)))
+        )
+        return key
+
+    def add_recipe(self, recipe: Recipe) -> None:
+        """Remember a recipe; call inside a transaction."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO recipes VALUES (?, ?)", (recipe.hash, recipe.text)
+        )
+
+    def add_generation(
+        self,
+        stage: str,
+        generation: int,
+        asked: Sequence[tuple[Genome, Recipe]],
+        items: Sequence[str],
+    ) -> None:
+        """Record what an optimizer asked, before anything of it is evaluated."""
+        with self.transaction():
+            key = self.add_items("search", items)
+            self._connection.execute(
+                "INSERT INTO generations VALUES (?, ?, ?, NULL)", (stage, generation, key)
+            )
+            for position, (genome, recipe) in enumerate(asked):
+                self.add_recipe(recipe)
+                self._connection.execute(
+                    "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, NULL, NULL)",
+                    (stage, generation, position, genome.tobytes(), recipe.hash),
+                )
+
+    def add_evaluation(self, evaluation: Evaluation) -> int:
+        """Record an evaluation with its items; call inside a transaction. Returns its number."""
+        cursor = self._connection.execute(
+            "INSERT INTO evaluations (recipe, protocol, item_set, status, reason, score, fitness,"
+            " metrics, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                evaluation.recipe,
+                evaluation.protocol,
+                evaluation.item_set,
+                evaluation.status,
+                evaluation.reason,
+                evaluation.score,
+                evaluation.fitness,
+                canonical(dict(evaluation.metrics)),
+                canonical(dict(evaluation.seconds)),
+            ),
+        )
+        number = cursor.lastrowid
+        assert number is not None
+        self._connection.executemany(
+            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (number, r.item, r.score, canonical(dict(r.metrics)), r.completion, r.tokens)
+                for r in evaluation.results
+            ),
+        )
+        return number
+
+    def assign(
+        self, stage: str, generation: int, position: int, evaluation: int, *, cached: bool
+    ) -> None:
+        """Say what became of a candidate; call inside a transaction."""
+        self._connection.execute(
+            "UPDATE candidates SET evaluation=?, cached=? "
+            "WHERE stage=? AND generation=? AND position=?",
+            (evaluation, cached, stage, generation, position),
+        )
+        self.event("candidate", stage=stage, generation=generation, position=position)
+
+    def tell(self, stage: str, generation: int, fitness: Genome) -> None:
+        """Record the fitness that the optimizer is about to be told."""
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE generations SET told=? WHERE stage=? AND generation=?",
+                (fitness.tobytes(), stage, generation),
+            )
+            self.event("generation", stage=stage, generation=generation)
+
+    def add_role(self, name: str, part: str, recipe: str, evaluation: int) -> None:
+        """Give an evaluation a name, such as a baseline's; call inside a transaction."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO roles VALUES (?, ?, ?, ?)", (name, part, recipe, evaluation)
+        )
+        self.event("role", name=name, part=part)
+
+    def finish(self) -> None:
+        """Mark the run as complete."""
+        with self.transaction():
+            self._insert_meta({"finished": "yes"})
+            self.event("finished")
+
+
+def _on_network(folder: Path) -> bool:
+    """Whether a folder lies on a network file system, as far as Linux tells."""
+    mounts = Path("/proc/mounts")
+    if not mounts.is_file():
+        return False
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        point, name = line.split()[1:3]
+        if folder.resolve().is_relative_to(point) and len(point) > len(best):
+            best, kind = point, name
+    return kind.startswith(NETWORK)

@@ -1,0 +1,1 @@
+"""Searches in the unit cube. Optimizers see vectors, never models."""

@@ -1,0 +1,273 @@
+"""What a journal holds, read back: the records that trackers, reports and the search look at.
+
+Records know genomes, hashes and results; they do not know models, tasks or optimizers.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+
+from evoforge.errors import JournalError
+from evoforge.recipe import Recipe, digest
+from evoforge.space import Genome
+
+FILE = "journal.sqlite"
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """What became of one item.
+
+    Args:
+        item: the item's id.
+        score: the task's main metric on this item.
+        metrics: every metric on this item.
+        completion: the model's answer.
+        tokens: the number of tokens in the answer.
+    """
+
+    item: str
+    score: float
+    metrics: Mapping[str, float]
+    completion: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What became of one candidate on one set of items.
+
+    Args:
+        recipe: the recipe's hash.
+        protocol: the protocol's hash.
+        item_set: the hash of the items' ids, see `item_set_hash`.
+        status: `ok`, or `failed` with a reason; a failure has no score and fitness -inf.
+        reason: the error's text; empty if all went well.
+        score: mean of the main metric over the items.
+        fitness: higher is better, everywhere.
+        metrics: mean of every metric.
+        seconds: by phase: `merge`, `generate`, `score`.
+        results: one for each item; empty when read back without them.
+    """
+
+    recipe: str
+    protocol: str
+    item_set: str
+    status: Literal["ok", "failed"]
+    fitness: float
+    reason: str = ""
+    score: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    results: tuple[ItemResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class CandidateRecord:
+    """One candidate of a search: where it was asked, and what became of it (if it did yet)."""
+
+    stage: str
+    generation: int
+    position: int
+    genome: Genome
+    recipe: str
+    evaluation: int | None
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, in order: what trackers follow.
+
+    Kinds: `session` (number), `stage` (stage), `candidate` (stage, generation, position),
+    `generation` (stage, generation), `role` (name, part), `finished`.
+    """
+
+    seq: int
+    kind: str
+    content: Mapping[str, Any]
+
+
+def item_set_hash(items: Sequence[str]) -> str:
+    """Return the identity of an ordered list of item ids."""
+    return digest(list(items))
+
+
+class Record:
+    """Everything that is in a journal, to be read.
+
+    Args:
+        folder: the run folder.
+        connection: the open journal.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._connection = connection
+
+    @staticmethod
+    def open(folder: Path) -> "Record":
+        """Open a run's record to look at it, also while the run goes on.
+
+        Raises:
+            JournalError: there is none, or it is damaged.
+        """
+        if not (folder / FILE).is_file():
+            raise JournalError(f"there is no run in {folder} (no {FILE})")
+        uri = f"file:{quote(str((folder / FILE).resolve()))}?mode=ro"
+        record = Record(folder, sqlite3.connect(uri, uri=True, timeout=10))
+        record.check()
+        return record
+
+    def check(self) -> None:
+        """Raise JournalError if this is not a journal that this version can read."""
+        try:
+            found = self.meta("format")
+        except (sqlite3.DatabaseError, KeyError) as error:
+            self.close()
+            raise JournalError(f"{self.folder / FILE} is damaged: {error}") from error
+        if found != FORMAT:
+            self.close()
+            raise JournalError(
+                f"{self.folder / FILE} has format {found}, this evoforge reads {FORMAT}; "
+                "use the version that wrote it"
+            )
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._connection.close()
+
+    def meta(self, key: str) -> str:
+        """Return a fact of the run; KeyError if it is not there."""
+        row = self._connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        if row is None:
+            raise KeyError(key)
+        return str(row[0])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is complete."""
+        row = self._connection.execute("SELECT 1 FROM meta WHERE key='finished'").fetchone()
+        return row is not None
+
+    def stages(self) -> dict[str, dict[str, Any]]:
+        """Return each search's facts by its name: see `evoforge.evolve`."""
+        cursor = self._connection.execute("SELECT name, info FROM stages ORDER BY rowid")
+        return {name: json.loads(info) for name, info in cursor}
+
+    def recipe(self, key: str) -> Recipe:
+        """Return a recipe by its hash."""
+        row = self._connection.execute("SELECT text FROM recipes WHERE hash=?", (key,)).fetchone()
+        return Recipe.from_text(row[0])
+
+    def items(self, item_set: str) -> tuple[str, ...]:
+        """Return the item ids of a set, in order."""
+        query = "SELECT items FROM item_sets WHERE hash=?"
+        return tuple(json.loads(self._connection.execute(query, (item_set,)).fetchone()[0]))
+
+    def find(self, recipe: str, protocol: str, item_set: str) -> int | None:
+        """Return the number of the evaluation of this recipe on these items, if there is one."""
+        row = self._connection.execute(
+            "SELECT id FROM evaluations WHERE recipe=? AND protocol=? AND item_set=?",
+            (recipe, protocol, item_set),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def evaluation(self, number: int, *, with_items: bool = False) -> Evaluation:
+        """Return an evaluation by its number, with or without the result of every item."""
+        row = self._connection.execute(
+            "SELECT recipe, protocol, item_set, status, fitness, reason, score, metrics, seconds "
+            "FROM evaluations WHERE id=?",
+            (number,),
+        ).fetchone()
+        results: tuple[ItemResult, ...] = ()
+        if with_items:
+            cursor = self._connection.execute(
+                "SELECT item, score, metrics, completion, tokens FROM items WHERE evaluation=?",
+                (number,),
+            )
+            results = tuple(ItemResult(i, s, json.loads(m), c, t) for i, s, m, c, t in cursor)
+        return Evaluation(
+            recipe=row[0],
+            protocol=row[1],
+            item_set=row[2],
+            status=row[3],
+            fitness=row[4],
+            reason=row[5],
+            score=row[6],
+            metrics=json.loads(row[7]),
+            seconds=json.loads(row[8]),
+            results=results,
+        )
+
+    def generation(self, stage: str, generation: int) -> tuple[CandidateRecord, ...]:
+        """Return the candidates of one generation in order; empty if it was not asked yet."""
+        return self._candidates("stage=? AND generation=?", (stage, generation))
+
+    def candidates(self) -> tuple[CandidateRecord, ...]:
+        """Return every candidate of every stage, in order."""
+        return self._candidates("TRUE", ())
+
+    def candidate(self, stage: str, generation: int, position: int) -> CandidateRecord:
+        """Return one candidate."""
+        key = (stage, generation, position)
+        return self._candidates("stage=? AND generation=? AND position=?", key)[0]
+
+    def _candidates(self, where: str, values: tuple[Any, ...]) -> tuple[CandidateRecord, ...]:
+        cursor = self._connection.execute(
+            "SELECT stage, generation, position, genome, recipe, evaluation, cached "
+            f"FROM candidates WHERE {where} ORDER BY stage, generation, position",
+            values,
+        )
+        return tuple(
+            CandidateRecord(stage, gen, pos, np.frombuffer(genome), recipe, number, bool(cached))
+            for stage, gen, pos, genome, recipe, number, cached in cursor
+        )
+
+    def told(self, stage: str, generation: int) -> Genome | None:
+        """Return the fitness told for a generation: (population,), or None if not yet."""
+        row = self._connection.execute(
+            "SELECT told FROM generations WHERE stage=? AND generation=?", (stage, generation)
+        ).fetchone()
+        return None if row is None or row[0] is None else np.frombuffer(row[0])
+
+    def roles(self) -> dict[tuple[str, str], int]:
+        """Return the number of the evaluation of each (name, part)."""
+        cursor = self._connection.execute("SELECT name, part, evaluation FROM roles ORDER BY rowid")
+        return {(name, part): number for name, part, number in cursor}
+
+    def events(self, after: int = 0) -> list[Event]:
+        """Return what happened after an event's number, in order."""
+        cursor = self._connection.execute(
+            "SELECT seq, kind, content FROM events WHERE seq > ? ORDER BY seq", (after,)
+        )
+        return [Event(seq, kind, json.loads(content)) for seq, kind, content in cursor]
+
+    def count(self, query: Literal["evaluations", "items", "hits", "failures"]) -> int:
+        """Return how many evaluations, answered items, cache hits or failures there are."""
+        sql = {
+            "evaluations": "SELECT COUNT(*) FROM evaluations",
+            "items": "SELECT COUNT(*) FROM items",
+            "hits": "SELECT COUNT(*) FROM candidates WHERE cached",
+            "failures": "SELECT COUNT(*) FROM evaluations WHERE status='failed'",
+        }[query]
+        return int(self._connection.execute(sql).fetchone()[0])
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds by phase over all sessions: load, merge, generate, score, other."""
+        load, total = self._connection.execute(
+            "SELECT COALESCE(SUM(load), 0), COALESCE(SUM(total), 0) FROM sessions"
+        ).fetchone()
+        phases = {"load": float(load), "merge": 0.0, "generate": 0.0, "score": 0.0}
+        for (text,) in self._connection.execute("SELECT seconds FROM evaluations"):
+            for phase, value in json.loads(text).items():
+                phases[phase] = phases.get(phase, 0.0) + value
+        phases["other"] = max(0.0, float(total) - sum(phases.values()))
+        return phases

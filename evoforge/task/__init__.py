@@ -1,0 +1,1 @@
+"""What a merged model is judged on: items, prompts, extraction, metrics."""

@@ -1,0 +1,1 @@
+"""Copies of the journal for people to watch: the terminal, Weights & Biases."""

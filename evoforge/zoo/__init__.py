@@ -1,0 +1,1 @@
+"""The bundled miniature models: their problems, their training and their check."""
