@@ -222,7 +222,7 @@ class Record:
 
     def _candidates(self, where: str, values: tuple[Any, ...]) -> tuple[CandidateRecord, ...]:
         cursor = self._connection.execute(
-            "SELECT stage, generation, position, genome, recipe, evaluation, cached "
+            "SELECT stage, generation, position, genome, recipe, evaluation, cached "  # noqa: S608
             f"FROM candidates WHERE {where} ORDER BY stage, generation, position",
             values,
         )

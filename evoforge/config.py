@@ -1,0 +1,179 @@
+"""The only door from YAML to objects, and the sentences for what users mistype on the way.
+
+Knows Hydra and OmegaConf; only run.py imports it. The constructors are the schema: an option is
+whatever a class's `__init__` takes, and its annotation says what may be given.
+"""
+
+import difflib
+import inspect
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.utils import get_class, get_method, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from evoforge.errors import ConfigError, EvoforgeError, JournalError
+
+# Options that may change when a run goes on: they decide where and how long, never what.
+CHANGEABLE = ("budget", "executor", "tracker", "data_dir", "resume")
+
+PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def build(node: Mapping[str, Any], option: str, **runtime: Any) -> Any:
+    """Make the object of a configuration node.
+
+    Args:
+        node: `_target_`, and the constructor's options.
+        option: the node's name as the user types it, such as `merge`.
+        runtime: objects that do not come from YAML.
+
+    Raises:
+        ConfigError: an option is unknown, of the wrong type, or refused by the constructor.
+    """
+    target = node["_target_"]
+    try:
+        called = get_class(target) if target.rsplit(".", 1)[1][0].isupper() else get_method(target)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{option} names {target}, which cannot be loaded: {error}") from error
+    _check_options(called, node, option)
+    try:
+        partial = instantiate(node, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        # A nested object refused its options: its own sentence is the one that helps.
+        if isinstance(error.__cause__, EvoforgeError):
+            raise error.__cause__ from None
+        raise ConfigError(f"{option}: {str(error).splitlines()[0]}") from error
+    return partial(**runtime)
+
+
+def _check_options(called: Any, node: Mapping[str, Any], option: str) -> None:
+    function = called.__init__ if inspect.isclass(called) else called
+    hints = get_type_hints(function)
+    parameters = inspect.signature(called).parameters.values()
+    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    for key, value in node.items():
+        if key.startswith("_") and key.endswith("_"):
+            continue
+        if key not in known:
+            raise ConfigError(
+                f"{option} has no option {key}{_guess(key, known)}; it has {', '.join(known)}"
+            )
+        if isinstance(value, Mapping) and "_target_" in value:
+            nested = get_class(value["_target_"])
+            _check_options(nested, value, f"{option}.{key}")
+        elif wanted := _mismatch(value, hints[key]):
+            raise ConfigError(f"{key} must be {wanted}, got {value!r}; set {option}.{key}")
+
+
+def _mismatch(value: Any, hint: Any) -> str | None:
+    """Return what a value must be instead, or None if it fits its annotation."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return None
+    if origin in (Union, UnionType):
+        found = [_mismatch(value, each) for each in inside]
+        return None if None in found else " or ".join(filter(None, found))
+    if origin is Literal:
+        return None if value in inside else f"one of {', '.join(map(str, inside))}"
+    if hint is NoneType:
+        return None if value is None else "null"
+    if hint is float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        return None if fits else PLAIN[float]
+    if hint is int:
+        fits = isinstance(value, int) and not isinstance(value, bool)
+        return None if fits else PLAIN[int]
+    if hint in PLAIN:
+        return None if isinstance(value, hint) else PLAIN[hint]
+    if origin is not None and issubclass(origin, Mapping):
+        return None if isinstance(value, Mapping) else "a mapping"
+    if origin is not None and issubclass(origin, Sequence):
+        fits = isinstance(value, Sequence) and not isinstance(value, str)
+        return None if fits else "a list"
+    return None
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """Return the whole configuration as plain values.
+
+    Raises:
+        ConfigError: an interpolation or a value is missing.
+    """
+    try:
+        content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def check_unchanged(recorded: str, now: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to go on with other options than a run was started with.
+
+    Args:
+        recorded: the run's configuration as JSON.
+        now: the configuration as it is now.
+        folder: the run's folder.
+
+    Raises:
+        JournalError: something that decides the result has changed: what, and from what to what.
+    """
+    before = dict(flat(json.loads(recorded)))
+    after = dict(flat(json.loads(json.dumps(now))))
+    changes = [
+        f"{key}: {before.get(key)} -> {after.get(key)}"
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key) and key.split(".")[0] not in CHANGEABLE
+    ]
+    if changes:
+        raise JournalError(
+            f"{folder} was started with other options ({'; '.join(changes)}); "
+            "leave them as they were, or start a new run"
+        )
+
+
+def flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every option of nested mappings with its full name."""
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, content
+
+
+def sentence(error: HydraException | OmegaConfBaseException, known: Sequence[str]) -> str:
+    """Return one sentence for what Hydra could not compose.
+
+    Args:
+        error: Hydra's or OmegaConf's error.
+        known: the full names of all options, for a guess at what was meant.
+    """
+    text = str(error)
+    if isinstance(error, MissingConfigException):
+        missing = re.search(r"Could not find '([^']+)'", text)
+        options = re.search(r"Available options in '([^']+)':\s*(.+)", text, re.S)
+        if missing and options:
+            group, _, name = missing.group(1).rpartition("/")
+            choices = options.group(2).split()
+            return (
+                f"{group} has no option {name}{_guess(name, choices)}; "
+                f"choose from {', '.join(choices)}"
+            )
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        key = unknown.group(1).lstrip("+~")
+        return f"there is no option {key}{_guess(key, known)}; see python run.py --help"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:2])
+
+
+def _guess(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,0 +1,79 @@
+"""The one model in memory that every candidate is written into."""
+
+import logging
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+
+from evoforge.candidate import Candidate
+from evoforge.errors import ConfigError, MergeError
+from evoforge.models.pool import Pool
+
+log = logging.getLogger(__name__)
+
+
+class LiveModel:
+    """A transformers model whose weights are replaced in place, tensor by tensor.
+
+    Only tensors whose key differs from what is in the model already are merged and written.
+
+    Args:
+        pool: says the architecture and the type of the weights.
+        device: where the model lives.
+        attention: the implementation of attention, as transformers names it.
+
+    Raises:
+        ConfigError: transformers cannot build the architecture, or the checkpoint's tensors are
+            not the model's.
+    """
+
+    def __init__(self, pool: Pool, *, device: str, attention: str) -> None:
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        reference = pool.reference
+        trust = reference.spec.trust_remote_code
+        config = AutoConfig.from_pretrained(reference.folder, trust_remote_code=trust)
+        try:
+            model = AutoModelForCausalLM.from_config(
+                config, dtype=pool.dtype, attn_implementation=attention, trust_remote_code=trust
+            )
+        except (ValueError, ImportError) as error:
+            raise ConfigError(
+                f"transformers cannot build {reference.name} with attention {attention}: {error}; "
+                "set evaluator.attention"
+            ) from error
+        self.model: Any = model.eval().to(device)
+        self._slots: dict[str, torch.Tensor] = dict(self.model.state_dict(keep_vars=True))
+        missing = [name for name in pool.names if name not in self._slots]
+        if missing:
+            raise ConfigError(
+                f"{reference.name} has the tensor {missing[0]}, which {type(model).__name__} has "
+                "not; evoforge cannot merge this architecture yet"
+            )
+        self._written: dict[str, Hashable] = {}
+
+    def write(self, candidate: Candidate) -> int:
+        """Make the model the candidate; return how many tensors had to be merged.
+
+        Raises:
+            MergeError: a merged tensor is not finite, or has another shape.
+        """
+        merged = 0
+        for name in candidate.names:
+            key = candidate.key(name)
+            if self._written.get(name) == key:
+                continue
+            # Should merging fail, the slot holds neither the old tensor's key nor the new one's.
+            self._written.pop(name, None)
+            self._store(name, candidate.tensor(name))
+            self._written[name] = key
+            merged += 1
+        return merged
+
+    @torch.no_grad()
+    def _store(self, name: str, tensor: torch.Tensor) -> None:
+        slot = self._slots[name]
+        if slot.shape != tensor.shape:
+            raise MergeError(f"the merged {name} has shape {tuple(tensor.shape)}")
+        slot.copy_(tensor)

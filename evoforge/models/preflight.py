@@ -1,0 +1,133 @@
+"""The pre-flight look at a pool: how the sources lie to each other, and what the run will need.
+
+Reads every tensor once, in blocks; keeps nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from evoforge.models.pool import Pool
+
+# Elements looked at together: small enough for the caches.
+BLOCK = 1 << 20
+# What merging and generating take beside the weights, in bytes.
+WORKING = 300 << 20
+
+
+@dataclass(frozen=True)
+class SourceCheck:
+    """One row of the pre-flight table.
+
+    Args:
+        name: the source.
+        role: `base` or `source`.
+        license: where it is known.
+        dtypes: the types its tensors are stored in.
+        parameters: number of weights.
+        norm: Euclidean norm of the task vector (source minus base, or minus the sources' mean
+            where the pool has no base).
+        relative: that norm over the base's own.
+        cosines: cosine of the task vector to each other source's, by name.
+        conflicts: share of its changed weights that the sum of all task vectors moves the other
+            way.
+    """
+
+    name: str
+    role: str
+    license: str | None
+    dtypes: tuple[str, ...]
+    parameters: int
+    norm: float
+    relative: float
+    cosines: dict[str, float]
+    conflicts: float
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What is known before the first candidate.
+
+    Args:
+        rows: one for each source, base first if there is one.
+        needed: bytes for the sources, one model, and work.
+        available: bytes of memory that are free now.
+    """
+
+    rows: tuple[SourceCheck, ...]
+    needed: int
+    available: int
+
+
+def preflight(pool: Pool) -> Preflight:
+    """Measure a pool: one pass over all weights."""
+    count = len(pool.sources)
+    gram = torch.zeros(count, count, dtype=torch.float64)
+    own = 0.0
+    changed = torch.zeros(count, dtype=torch.float64)
+    against = torch.zeros(count, dtype=torch.float64)
+    for name in pool.names:
+        flat = [s.tensors[name].reshape(-1) for s in pool.sources]
+        base = None if pool.base is None else pool.base.tensors[name].reshape(-1)
+        for start in range(0, flat[0].numel(), BLOCK):
+            part = torch.stack([tensor[start : start + BLOCK].float() for tensor in flat])
+            centre = part.mean(0) if base is None else base[start : start + BLOCK].float()
+            deltas = part - centre
+            own += float(centre.double().square().sum())
+            gram += (deltas @ deltas.T).double()
+            total = deltas.sum(0)
+            changed += (deltas != 0).sum(1)
+            against += (deltas * total < 0).sum(1)
+    norms = gram.diagonal().sqrt()
+    cosines = gram / (norms[:, None] * norms).clamp_min(1e-30)
+    rows = [_row(pool, i, norms, cosines, own, changed, against) for i in range(count)]
+    if pool.base is not None:
+        rows.insert(0, _base_row(pool))
+    return Preflight(tuple(rows), needed(pool), psutil.virtual_memory().available)
+
+
+def needed(pool: Pool) -> int:
+    """Return the bytes of memory a run takes: every source, one model, and work."""
+    sources = sum(t.nbytes for s in pool.members for t in s.tensors.values())
+    weights = sum(t.numel() for t in pool.reference.tensors.values())
+    return sources + weights * pool.dtype.itemsize + WORKING
+
+
+def _row(
+    pool: Pool,
+    index: int,
+    norms: torch.Tensor,
+    cosines: torch.Tensor,
+    own: float,
+    changed: torch.Tensor,
+    against: torch.Tensor,
+) -> SourceCheck:
+    source = pool.sources[index]
+    return SourceCheck(
+        name=source.name,
+        role=source.spec.role,
+        license=source.license,
+        dtypes=_dtypes(source.tensors.values()),
+        parameters=sum(t.numel() for t in source.tensors.values()),
+        norm=float(norms[index]),
+        relative=float(norms[index]) / max(own**0.5, 1e-30),
+        cosines={
+            other.name: float(cosines[index, j])
+            for j, other in enumerate(pool.sources)
+            if j != index
+        },
+        conflicts=float(against[index] / changed[index].clamp_min(1)),
+    )
+
+
+def _base_row(pool: Pool) -> SourceCheck:
+    source = pool.reference
+    weights = sum(t.numel() for t in source.tensors.values())
+    types = _dtypes(source.tensors.values())
+    return SourceCheck(source.name, "base", source.license, types, weights, 0.0, 0.0, {}, 0.0)
+
+
+def _dtypes(tensors: Iterable[torch.Tensor]) -> tuple[str, ...]:
+    return tuple(sorted({str(t.dtype).removeprefix("torch.") for t in tensors}))

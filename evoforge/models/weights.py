@@ -1,0 +1,93 @@
+"""Tensors in safetensors files: one file or many, memory-mapped, never written to.
+
+Knows files and names; does not know what a model is. Nothing here unpickles or runs code.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import safetensors
+import torch
+import xxhash
+
+from evoforge.errors import PoolError
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+
+
+class Weights(Mapping[str, torch.Tensor]):
+    """The tensors of one checkpoint folder by name.
+
+    The tensors are views of memory-mapped files: they cost memory only while they are read, and
+    every process of a machine shares them.
+
+    Args:
+        folder: holds `model.safetensors`, or an index and its shards.
+
+    Raises:
+        PoolError: a file is missing, pickled, truncated or not a safetensors file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tensors: dict[str, torch.Tensor] = {}
+        for path in _files(folder):
+            self._tensors.update(_read(path))
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def discard(self, name: str) -> None:
+        """Forget a tensor, such as a stored copy of a tied one."""
+        self._tensors.pop(name)
+
+    def hashes(self) -> dict[str, str]:
+        """Return each tensor's content hash: its type, shape and bytes."""
+        return {name: _hash(self._tensors[name]) for name in sorted(self._tensors)}
+
+
+def _files(folder: Path) -> list[Path]:
+    index = folder / INDEX
+    if index.is_file():
+        try:
+            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError) as error:
+            raise PoolError(f"{index} is not an index of safetensors: {error}") from error
+        for shard in shards:
+            if Path(shard).name != shard or not (folder / shard).is_file():
+                raise PoolError(f"{index} names {shard}, which is not in the folder; copy it there")
+        return [folder / shard for shard in shards]
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    pickled = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLED)
+    if pickled:
+        raise PoolError(
+            f"{folder} has only pickled weights ({pickled[0]}), which can run code when opened; "
+            "convert them to safetensors"
+        )
+    raise PoolError(f"{folder} has no {SINGLE} and no {INDEX}; give a model folder")
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise PoolError(
+            f"{path} is not a readable safetensors file ({error}); copy or download it again"
+        ) from error
+
+
+def _hash(tensor: torch.Tensor) -> str:
+    state = xxhash.xxh3_128(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+    state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return str(state.hexdigest())

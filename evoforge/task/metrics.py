@@ -1,0 +1,34 @@
+"""Reading a number out of an answer."""
+
+import re
+import unicodedata
+from typing import Literal, get_args
+
+Extraction = Literal["robust", "sakana"]
+EXTRACTIONS: tuple[Extraction, ...] = get_args(Extraction)
+
+_SAKANA = re.compile(r"\d*\.?\d+")
+# Digits with their thousands commas, and a sign where no digit, letter or bracket stands before it.
+_NUMBER = re.compile(r"(?<![\d.,])(?:(?<![\w)\]}])-)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+
+
+def last_number(text: str, how: Extraction = "robust") -> float | None:
+    """Return the last number of a text, or None.
+
+    `robust` reads full-width digits, thousands commas and signs as a reader does. `sakana` is the
+    published evaluator of the paper with its quirks: `1,234` is 234, `-5` is 5, `3.` is 3.
+
+    Example:
+        >>> last_number("合計は1,234円です。"), last_number("合計は1,234円です。", "sakana")
+        (1234.0, 234.0)
+    """
+    if how == "sakana":
+        found = _SAKANA.findall(text)
+        return float(found[-1].replace(",", "")) if found else None
+    found = _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    return float(found[-1].replace(",", "")) if found else None
+
+
+def same_number(first: float | None, second: float | None) -> bool:
+    """Return whether two numbers are the same, neither being None."""
+    return first is not None and second is not None and abs(first - second) < 1e-6

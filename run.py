@@ -1,0 +1,110 @@
+"""Evolve a merge: `python run.py --help` says how. The work is done in evoforge/session.py."""
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from evoforge import config
+from evoforge.errors import EvoforgeError, SearchError
+
+STARTED = time.time()
+CONF = Path(__file__).parent / "conf"
+log = logging.getLogger("evoforge")
+
+OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: stop as Ctrl-C does."""
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def job(cfg: DictConfig) -> None:
+    """Do one run in the folder that Hydra made for it."""
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    several = hydra_config.mode == RunMode.MULTIRUN
+    try:
+        content = config.resolved(cfg)
+        from evoforge import session  # after --help and --cfg, which need no torch
+
+        may_exist = several or bool(content["resume"])
+        overrides = list(hydra_config.overrides.task)
+        session.run(content, folder, overrides, started=STARTED, may_exist=may_exist)
+    except EvoforgeError as error:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        if not several:
+            _fail(str(error), 1 if isinstance(error, SearchError) else 2)
+        log.error("%s: %s", folder.name, error)
+        raise
+    except KeyboardInterrupt as stop:
+        if any(folder.iterdir()):
+            log.warning("stopped; go on with: python run.py resume=%s", folder)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
+    print(folder)
+
+
+def main() -> None:
+    """Compose and run, turning every mistake of the user into one sentence."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints tracebacks and exits itself
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        sys.argv[1:] = _recall(sys.argv[1:])
+        job()
+    except EvoforgeError as error:
+        _fail(str(error), 1 if isinstance(error, SearchError) else 2)
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail(config.sentence(error, _options()), 2)
+    except BrokenPipeError:
+        os.close(sys.stdout.fileno())  # whoever read our output has seen enough
+    except OSError as error:
+        _fail(f"cannot write {error.filename}: {error.strerror}; set hydra.run.dir", 2)
+
+
+def _recall(arguments: list[str]) -> list[str]:
+    """Put the options that a run was started with before those given to resume it."""
+    folder = next((a.partition("=")[2] for a in arguments if a.startswith("resume=")), "")
+    if not folder or folder == "null":
+        return arguments
+    from evoforge.record import Record
+
+    record = Record.open(Path(folder))
+    given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
+    kept = json.loads(record.meta("overrides"))
+    record.close()
+    return [o for o in kept if o.partition("=")[0].lstrip("+~") not in given] + arguments
+
+
+def _options() -> list[str]:
+    """Return the full names of all options of the default configuration."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = hydra.compose("config")
+    return [name for name, _ in config.flat(OmegaConf.to_container(cfg, resolve=False))]
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise Terminated
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
