@@ -53,7 +53,8 @@ def job(cfg: DictConfig) -> None:
         raise
     except KeyboardInterrupt as stop:
         if any(folder.iterdir()):
-            log.warning("stopped; go on with: python run.py resume=%s", folder)
+            again = "the same command" if several else f"python run.py resume={folder}"
+            log.warning("stopped; go on with: %s", again)
         sys.exit(143 if isinstance(stop, Terminated) else 130)
     print(folder)
 
@@ -64,7 +65,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         sys.argv[1:] = _recall(sys.argv[1:])
-        job()
+        try:
+            job()
+        finally:
+            _compare(sys.exc_info()[0])
     except EvoforgeError as error:
         _fail(str(error), 1 if isinstance(error, SearchError) else 2)
     except (HydraException, OmegaConfBaseException) as error:
@@ -73,6 +77,16 @@ def main() -> None:
         os.close(sys.stdout.fileno())  # whoever read our output has seen enough
     except OSError as error:
         _fail(f"cannot write {error.filename}: {error.strerror}; set hydra.run.dir", 2)
+
+
+def _compare(error: type[BaseException] | None) -> None:
+    """Show the runs of a sweep side by side, also if some of them failed."""
+    if config.Sweep.folder is None or error is SystemExit:
+        return
+    from evoforge.report.compare import compare
+
+    compare([config.Sweep.folder], config.Sweep.folder)
+    print(config.Sweep.folder)
 
 
 def _recall(arguments: list[str]) -> list[str]:

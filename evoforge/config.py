@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.experimental.callback import Callback
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,6 +25,17 @@ from evoforge.errors import ConfigError, EvoforgeError, JournalError
 CHANGEABLE = ("budget", "executor", "tracker", "data_dir", "resume")
 
 PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+class Sweep(Callback):
+    """Remembers, in the process that starts a sweep, where its runs lie."""
+
+    folder: ClassVar[Path | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra before the first run."""
+        del kwargs
+        Sweep.folder = Path(config.hydra.sweep.dir)
 
 
 def build(node: Mapping[str, Any], option: str, **runtime: Any) -> Any:
@@ -135,7 +147,7 @@ def check_unchanged(recorded: str, now: Mapping[str, Any], folder: Path) -> None
     if changes:
         raise JournalError(
             f"{folder} was started with other options ({'; '.join(changes)}); "
-            "leave them as they were, or start a new run"
+            "leave them as they were, or start a new run in another folder"
         )
 
 

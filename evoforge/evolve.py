@@ -21,11 +21,14 @@ from evoforge.journal import Journal
 from evoforge.merge.base import Merger
 from evoforge.optimizer.base import Genomes, Optimizer
 from evoforge.recipe import Recipe
-from evoforge.record import CandidateRecord, Evaluation, item_set_hash
+from evoforge.record import FILE, CandidateRecord, Evaluation, item_set_hash
 from evoforge.space import Genome
 from evoforge.task.base import PARTS, Item, Part, Task
 
 log = logging.getLogger(__name__)
+
+# Linear algebra rounds differently on another processor; more than this is another search.
+ROUNDING = 1e-6
 
 BASELINE = "baseline:"
 FINALIST = "finalist:"
@@ -217,17 +220,21 @@ class Evolution:
         stage.optimizer.tell(genomes, fitness)
 
     def _check(self, stage: Stage, recorded: Sequence[CandidateRecord], genomes: Genomes) -> None:
-        """Refuse to go on if the optimizer does not ask what it asked before, bit for bit."""
-        same = len(recorded) == len(genomes) and all(
-            record.genome.tobytes() == genome.tobytes()
-            for record, genome in zip(recorded, genomes, strict=True)
-        )
-        if not same:
+        """Refuse to go on if the optimizer does not ask what it asked before."""
+        before = np.array([record.genome for record in recorded])
+        if before.shape == genomes.shape and before.tobytes() == genomes.tobytes():
+            return
+        if before.shape != genomes.shape or np.abs(before - genomes).max() > ROUNDING:
             raise JournalError(
                 f"replaying generation {recorded[0].generation} of {stage.name} did not ask the "
-                "recorded genomes; the versions of the libraries have changed since: go on with "
-                f"those in {self.journal.folder}/result.json or start a new run"
+                "recorded genomes; evoforge or a library it uses has changed since: go on with "
+                f"the versions in {self.journal.folder}/{FILE}, or start a new run"
             )
+        log.warning(
+            "generation %d was asked on another kind of processor or number of threads: the last "
+            "digits differ, and the recorded ones count",
+            recorded[0].generation,
+        )
 
     def _evaluate_generation(self, stage: Stage, generation: int, items: Sequence[Item]) -> None:
         """Evaluate the candidates that have no evaluation yet; equal recipes once."""

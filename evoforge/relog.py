@@ -22,7 +22,8 @@ from evoforge.tracker.wandb import Wandb
 
 log = logging.getLogger(__name__)
 
-KEPT = ("project", "entity", "group", "name", "tags", "max_genes", "timeout")
+KEPT = ("project", "entity", "group", "name", "tags", "max_genes")
+PATIENCE = 300.0  # seconds; nothing waits for this but its user
 
 
 def relog(record: Record, given: Mapping[str, Any]) -> None:
@@ -32,7 +33,7 @@ def relog(record: Record, given: Mapping[str, Any]) -> None:
         record: the run, finished or not.
         given: options of `Wandb` that go before those that the run was made with.
     """
-    tracker = Wandb(**{**_options(record), **given})
+    tracker = Wandb(**{**_options(record), **given}, timeout=PATIENCE)
     tracker.start(record)
     tracker.finish("finished" if record.finished else "interrupted", _result(record.folder))
 

@@ -29,7 +29,7 @@ from evoforge.recipe import Recipe, canonical
 from evoforge.record import FILE, Evaluation
 from evoforge.report import card, plots, preflight_table, result, table
 from evoforge.task.base import Task
-from evoforge.tracker.base import Trackers
+from evoforge.tracker.base import Status, Trackers
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ def run(
             config.check_unchanged(journal.record.meta("config"), cfg, folder)
             if journal.record.finished:
                 log.info("%s is complete already", folder)
+                _show(journal)
                 journal.close()
                 return
             parts = assemble(cfg)
@@ -128,17 +129,18 @@ def run(
 
 def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float) -> None:
     """Search, select, test, report and export, with the trackers following."""
-    console = Console()
-    console.print(preflight_table.table(preflight(parts.pool)))
+    Console().print(preflight_table.table(preflight(parts.pool)))
     journal.start_session(started, time.time() - started)
     trackers = parts.trackers
     trackers.start(journal.record)
-    status, content = "failed", None
+    status: Status = "failed"
+    content: dict[str, Any] | None = None
     try:
         evolution = Evolution(journal, parts.task, parts.executor, trackers.update)
         winner = evolution.run(parts.stage, parts.baselines, cfg["finalists"])
-        content = _report(parts, journal, winner)
+        _export(parts, journal, winner)
         journal.finish()
+        content = result.write(journal.record)
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -146,24 +148,21 @@ def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
     finally:
         parts.executor.close()
         trackers.finish(status, content)
-    for renderable in table.tables(journal.record, content):
-        console.print(renderable)
+    _show(journal)
 
 
-def _report(parts: Parts, journal: Journal, winner: Winner | None) -> dict[str, Any]:
-    """Write result.json, the pictures and the model."""
+def _export(parts: Parts, journal: Journal, winner: Winner | None) -> None:
+    """Draw the pictures and write the model: all that must be there before a run is complete."""
     record = journal.record
-    content = result.write(record)
-    plots.write(record)
+    plots.plots(record)
     if winner is not None:
-        export(
-            winner.candidate,
-            winner.recipe,
-            parts.pool,
-            record.folder / "model",
-            card=card.card(record, content),
-        )
-    return content
+        text = card.card(record, result.build(record))
+        export(winner.candidate, winner.recipe, parts.pool, record.folder / "model", card=text)
+
+
+def _show(journal: Journal) -> None:
+    """Print the outcome, from whatever the journal holds."""
+    Console().print(table.summary(journal.record, result.write(journal.record)))
 
 
 def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dict[str, str]:

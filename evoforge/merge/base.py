@@ -213,7 +213,7 @@ class TensorMerger(Merger):
 
     @abstractmethod
     def merge(self, part: Part) -> torch.Tensor:
-        """Return one merged tensor in float32; the part's tensors are not changed."""
+        """Return one merged tensor: float32, new, the part's own tensors left as they are."""
 
 
 class Merged:
@@ -246,10 +246,9 @@ class Merged:
         Raises:
             MergeError: it is not finite.
         """
-        with torch.inference_mode():
-            merged = self._merger.merge(self._merger.part(self._recipe, name))
-            if not torch.isfinite(merged).all():
-                raise MergeError(f"the merged {name} has values that are not finite")
+        merged = self._merger.merge(self._merger.part(self._recipe, name))
+        if not torch.isfinite(merged).all():
+            raise MergeError(f"the merged {name} has values that are not finite")
         return merged
 
 

@@ -74,7 +74,7 @@ def slerp(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
     """Return the point at `t` in [0, 1] on the arc between two tensors taken as vectors."""
     # Ends exactly: cos and arccos would round.
     if t in (0.0, 1.0):
-        return second if t else first
+        return (second if t else first).clone()
     lengths = norm(first), norm(second)
     if min(lengths) <= EPSILON:
         return torch.lerp(first, second, t)

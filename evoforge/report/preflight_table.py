@@ -1,5 +1,6 @@
 """The pre-flight table: how the sources lie to each other, and whether the memory is enough."""
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -8,37 +9,40 @@ from evoforge.models.preflight import Preflight, SourceCheck
 
 
 def table(found: Preflight) -> RenderableType:
-    """Return the table of a pool, and a line about memory."""
-    grid = Table(title="Sources", title_justify="left", title_style="bold")
-    for name in ("source", "role", "parameters", "type", "licence"):
+    """Return the table of a pool, and a line about size and memory."""
+    others = [row.name for row in found.rows if row.role != "base"]
+    types = {", ".join(row.dtypes) for row in found.rows}
+    mixed = len(types) > 1
+    grid = Table(title="Sources", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    grid.pad_edge = grid.show_edge = False
+    for name in ("source", *(["type"] if mixed else []), "licence"):
         grid.add_column(name)
-    for name in ("task vector", "of base", "sign conflicts"):
+    for name in ("task\nvector", "of\nbase", "signs\nagainst"):
         grid.add_column(name, justify="right")
-    grid.add_column("cosine to the others")
+    for name in others:
+        grid.add_column(f"cosine\n{name}", justify="right", overflow="fold")
     for row in found.rows:
-        grid.add_row(*_cells(row))
-    return Group(grid, _memory(found))
+        grid.add_row(*_cells(row, others, mixed))
+    size = f"{found.rows[0].parameters:,} weights each"
+    line = size if mixed else f"{size}, {types.pop()}"
+    return Group(grid, Text(f"{line}; ") + _memory(found))
 
 
-def _cells(row: SourceCheck) -> tuple[str, ...]:
-    facts = (
-        row.name,
-        row.role,
-        f"{row.parameters:,}",
-        ", ".join(row.dtypes),
-        row.license or "unknown",
-    )
-    if row.role == "base":
-        return (*facts, "", "", "", "")
-    cosines = "  ".join(f"{name} {value:+.2f}" for name, value in row.cosines.items())
-    numbers = (f"{row.norm:.2f}", f"{row.relative:.1%}", f"{row.conflicts:.0%}")
-    return (*facts, *numbers, cosines)
+def _cells(row: SourceCheck, others: list[str], mixed: bool) -> list[str]:
+    base = row.role == "base"
+    name = f"{row.name} (base)" if base else row.name
+    facts = [name, *([", ".join(row.dtypes)] if mixed else []), row.license or "unknown"]
+    if base:
+        return facts
+    numbers = [f"{row.norm:.2f}", f"{row.relative:.1%}", f"{row.conflicts:.0%}"]
+    cosines = [f"{row.cosines[o]:+.2f}" if o in row.cosines else "" for o in others]
+    return facts + numbers + cosines
 
 
 def _memory(found: Preflight) -> Text:
     needed, free = (size / (1 << 30) for size in (found.needed, found.available))
-    line = f"memory: {needed:.1f} GiB needed, {free:.1f} GiB free"
+    line = f"memory: {needed:.1f} GiB needed, {free:.1f} GiB free\n"
     if found.needed <= found.available:
-        return Text(line, style="dim")
-    advice = "; weights that do not fit are read from disk again and again"
-    return Text(line + advice, style="bold yellow")
+        return Text(line)
+    advice = "the memory does not hold all weights: they will be read from disk again and again"
+    return Text(f"{line}{advice}\n", style="bold yellow")

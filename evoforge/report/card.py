@@ -1,0 +1,257 @@
+"""The model card of an exported winner: the README.md that the Hugging Face Hub reads.
+
+Made from the record and the result alone. Everything that comes from a user or a model folder is
+escaped, and no path of this machine is written.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from evoforge.recipe import canonical
+from evoforge.record import Record
+from evoforge.report.grid import Grid, grid
+from evoforge.report.result import PARTS
+from evoforge.report.summary import (
+    Result,
+    Row,
+    Scale,
+    best_source,
+    higher,
+    in_percent,
+    metric,
+    p_value,
+    reading,
+    rows,
+)
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+LIMITS = """\
+- The scores say how the models answer the items of one protocol; they say nothing of other tasks,
+  other prompts or other languages.
+- The search score chose among many candidates and is therefore too good; the test score is not,
+  because the test items were used once, after the search.
+- Nothing was trained and nothing was checked for safety: the model can fail wherever one of its
+  parents does, and in ways that none of them does.
+- The licence of every parent binds; read them before you use the model."""
+CITATION = """\
+```bibtex
+@article{akiba2025evolutionary,
+  title   = {Evolutionary optimization of model merging recipes},
+  author  = {Akiba, Takuya and Shing, Makoto and Tang, Yujin and Sun, Qi and Ha, David},
+  journal = {Nature Machine Intelligence},
+  volume  = {7},
+  pages   = {195--204},
+  year    = {2025},
+  doi     = {10.1038/s42256-024-00975-8}
+}
+```"""
+
+
+def card(record: Record, result: Result) -> str:
+    """Return the README.md of the winner, with its YAML header.
+
+    Raises:
+        ValueError: the run has no winner.
+    """
+    if result["winner"] is None:
+        raise ValueError("a run without a winner has no model card")
+    recipe = record.recipe(result["winner"]["recipe"])
+    method = str(recipe.content["method"])
+    title = f"{' + '.join(s['name'] for s in parents(record, result))} ({method})"
+    parts = [
+        f"---\n{header(record, result)}\n---",
+        f"# {escape(title)}",
+        _made(result, method),
+        "## Parents",
+        _parents(record, result),
+        "## Scores",
+        _scores(result),
+        "## Recipe",
+        _recipe(grid(record, recipe.hash), recipe.hash, recipe.text),
+        "## Search",
+        _search(result),
+        "## Limits",
+        LIMITS,
+        "## Citation",
+        CITATION,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def header(record: Record, result: Result) -> str:
+    """Return the YAML that the Hub reads, without its fences."""
+    content = record.recipe(result["winner"]["recipe"]).content
+    found = parents(record, result)
+    protocol = result["protocol"]
+    test = result["winner"]["test"]
+    score = EvalResult(
+        task_type="text-generation",
+        dataset_type=str(protocol["name"]),
+        dataset_name=str(protocol["name"]),
+        dataset_args={"protocol": protocol["hash"]},
+        dataset_split="test",
+        metric_type=metric(result),
+        metric_value=None if test is None else round(test["score"], 4),
+        metric_name=metric(result),
+    )
+    data = ModelCardData(
+        base_model=[hub_id(source) for source in found],
+        license=_licence(found),
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=["merge", "evoforge", str(content["method"])],
+        eval_results=None if test is None else [score],
+        model_name=" + ".join(source["name"] for source in found),
+        base_model_relation="merge",
+    )
+    return str(data.to_yaml())
+
+
+def parents(record: Record, result: Result) -> list[Mapping[str, Any]]:
+    """Return the sources that the winner is made of, its base among them."""
+    content = record.recipe(result["winner"]["recipe"]).content
+    base = content.get("base")
+    used = {source["name"] for source in content["sources"]} | ({base["name"]} if base else set())
+    found = [source for source in result["sources"] if source["name"] in used]
+    return found or [{"name": name} for name in sorted(used)]
+
+
+def hub_id(source: Mapping[str, Any]) -> str:
+    """Return where a source is found on the Hub, or its name if it is not from there."""
+    path = str(source.get("path") or "")
+    # Only what was fetched from the Hub has a revision; a folder can look like an id.
+    return path if source.get("revision") and HUB_ID.fullmatch(path) else str(source["name"])
+
+
+def _licence(found: list[Mapping[str, Any]]) -> str:
+    """Return the licence that all share, else `other`."""
+    licences = {source.get("license") for source in found}
+    only = licences.pop() if len(licences) == 1 else None
+    return str(only) if only else "other"
+
+
+def escape(text: Any) -> str:
+    """Return a text so that Markdown and HTML show it as it stands, on one line."""
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", line)
+
+
+def _code(text: str, kind: str = "") -> str:
+    """Return a fenced block that its own text cannot close."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{kind}\n{text}\n{fence}"
+
+
+def _table(head: list[str], body: list[list[str]], rule: str = "---:") -> str:
+    lines = [head, ["---"] + [rule] * (len(head) - 1), *body]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _made(result: Result, method: str) -> str:
+    versions = result["versions"]
+    version = versions.get("evoforge", "unknown") if isinstance(versions, Mapping) else versions
+    optimizers = list(dict.fromkeys(str(s["optimizer"]) for s in result["stages"].values()))
+    return (
+        f"This model was merged from existing models, without training, by evoforge "
+        f"{escape(version)}: {escape(' and '.join(optimizers))} searched for the best "
+        f"{escape(method)} merge (seed {escape(result['seed'])}). It is an ordinary checkpoint and "
+        "loads with transformers like its parents."
+    )
+
+
+def _parents(record: Record, result: Result) -> str:
+    found = parents(record, result)
+    body = []
+    for source in found:
+        where = hub_id(source)
+        link = f"[{escape(where)}](https://huggingface.co/{where})" if "/" in where else "local"
+        revision = source.get("revision") or "-"
+        role, licence = source.get("role") or "-", source.get("license") or "unknown"
+        body.append([escape(source["name"]), link, escape(revision), escape(licence), escape(role)])
+    shared = _licence(found)
+    said = (
+        f"All parents carry the licence {escape(shared)}."
+        if shared != "other"
+        else "The parents' licences differ or are not all known, so the licence of this model is "
+        "given as `other`: the conditions of each parent apply."
+    )
+    head = ["name", "model", "revision", "licence", "role"]
+    return _table(head, body, "---") + "\n\n" + said
+
+
+def _scores(result: Result) -> str:
+    scale, protocol = Scale(in_percent(result)), result["protocol"]
+    body = []
+    for row in rows(result):
+        mark = "**" if row.kind == "winner" else ""
+        label = escape(row.label) + (" (best source)" if row.best else "")
+        cells = [label, *(_round(scale.score(row.entry[part])) for part in PARTS)]
+        body.append([*(f"{mark}{cell}{mark}" for cell in cells), _against(row, scale)])
+    test = result["winner"]["test"]
+    unit = "percent" if scale.percent else "as measured"
+    lower = "" if higher(result) else "; lower is better"
+    lead = (
+        f"{escape(metric(result))}, {unit}{lower}, with 95 % intervals, under the protocol "
+        f"{escape(protocol['name'])} (`{protocol['hash']}`). The "
+        "search saw the search items only; the winner was chosen among the finalists on the "
+        f"select items; the {test['items'] if test else 0} test items were held out. Differences "
+        "are winner minus model on the test items, paired."
+    )
+    words = " ".join(escape(line) for line in reading(result))
+    head = ["model", *PARTS, "winner minus it"]
+    details = _details("The protocol: prompt, generation and scoring", canonical(protocol))
+    return "\n\n".join([lead, _table(head, body), words, details])
+
+
+def _against(row: Row, scale: Scale) -> str:
+    if row.paired is None:
+        return ""
+    return f"{_round(scale.difference(row.paired))} {escape(p_value(row.paired['p']))}"
+
+
+def _round(shown: str) -> str:
+    """Return an interval in round brackets: square ones are links in Markdown."""
+    return shown.replace("[", "(").replace(",", ", ").replace("]", ")")
+
+
+def _recipe(found: Grid, key: str, text: str) -> str:
+    parts = [f"Recipe hash: `{key}`."]
+    if found.groups:
+        head = ["group", *(escape(f"{source} {name}".strip()) for source, name in found.columns)]
+        cells = zip(found.groups, found.numbers, strict=True)
+        body = [[escape(g), *("-" if n is None else f"{n:g}" for n in row)] for g, row in cells]
+        parts.append(_table(head, body))
+    parts.append(_details("The recipe as canonical JSON", text))
+    return "\n\n".join(parts)
+
+
+def _details(summary: str, text: str) -> str:
+    """Return JSON behind a line to click on."""
+    # The empty lines let Markdown see the fence inside the HTML.
+    top = f"<details>\n<summary>{summary}</summary>"
+    return f"{top}\n\n{_code(text, 'json')}\n\n</details>"
+
+
+def _search(result: Result) -> str:
+    counts, seconds = result["counts"], result["seconds"]
+    lines = []
+    for name, stage in result["stages"].items():
+        budget = [f"{v} {k}" for k, v in stage["budget"].items() if v is not None]
+        lines.append(
+            f"- {escape(name)}: {escape(stage['merge'])} by {escape(stage['optimizer'])}, "
+            f"{stage['genes']} genes, population {escape(stage['population'])}, budget "
+            f"{escape(', '.join(budget) or 'open')}, {stage['generations']} generations done."
+        )
+    lines.append(
+        f"- In all {counts['evaluations']} evaluations ({counts['failures']} failed) with "
+        f"{counts['items']} answers, in {seconds['total'] / 60:.1f} minutes."
+    )
+    best = best_source(result)
+    if best is not None:
+        lines.append(f"- Fitness: the search items only. Best source: {escape(best)}.")
+    return "\n".join(lines)

@@ -1,0 +1,263 @@
+"""Several runs side by side: `python -m evoforge.report.compare FOLDER ...`.
+
+Finds the runs in the folders, says what differs between their configurations, and writes
+`comparison.json`, `comparison.csv` and `comparison.png`. Reads records only: runs that go on, or
+that died, are listed with their status.
+"""
+
+import argparse
+import csv
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from evoforge.errors import ConfigError, EvoforgeError, JournalError
+from evoforge.record import FILE, Record
+from evoforge.report.difference import Settings, differences, flatten
+from evoforge.report.history import Floats, histories
+from evoforge.report.result import build, fact, replace
+from evoforge.report.summary import Scale, best_source, higher, in_percent, metric, p_value
+
+# Wider tables cannot be read; the CSV and JSON files have every column.
+MAX_COLUMNS = 6
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, as far as it got.
+
+    Args:
+        name: its folder, seen from the common parent.
+        status: `finished`, `unfinished`, `failed`, `not started`, or `damaged`.
+        settings: its configuration with dotted keys.
+        result: the content of its `result.json`, made anew; None without a journal.
+        curve: evaluations and best score so far.
+    """
+
+    name: str
+    status: str
+    settings: Settings
+    result: Mapping[str, Any] | None
+    curve: tuple[Floats, Floats] | None
+
+    @property
+    def test(self) -> Mapping[str, Any] | None:
+        """The winner's test score with its interval."""
+        won = self.result["winner"] if self.result else None
+        return won["test"] if won else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs and what tells them apart.
+
+    Args:
+        runs: in the order of their settings.
+        settings: for each run the settings that differ, by short name.
+        rows: for each run all columns as plain values.
+    """
+
+    runs: tuple[Run, ...]
+    settings: tuple[Settings, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def compare(folders: Sequence[Path], out: Path) -> Comparison:
+    """Compare the runs in some folders; write the three files into `out`.
+
+    Args:
+        folders: run folders, or folders with run folders inside, as a sweep leaves them.
+        out: where to write; made if it is not there.
+
+    Raises:
+        ConfigError: a folder holds no run.
+        JournalError: `out` cannot be written.
+    """
+    # Deferred: the table does not need matplotlib.
+    from evoforge.report.comparison_plot import draw
+
+    found = compared(folders)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(f"cannot write {out}: {error.strerror}; set --out") from error
+    text = json.dumps({"runs": found.rows}, indent=2, ensure_ascii=False, allow_nan=False)
+    replace(out / "comparison.json", text + "\n")
+    replace(out / "comparison.csv", _csv(found.rows))
+    draw(found, out / "comparison.png")
+    return found
+
+
+def compared(folders: Sequence[Path]) -> Comparison:
+    """Read the runs in some folders and find out what tells them apart; write nothing."""
+    paths = find(folders)
+    parent = _parent(paths)
+    runs = [read(path, parent) for path in paths]
+    settings = differences([run.settings for run in runs])
+    order = sorted(range(len(runs)), key=lambda i: [_sortable(v) for v in settings[i].values()])
+    runs, settings = [runs[i] for i in order], [settings[i] for i in order]
+    rows = [_row(run, own) for run, own in zip(runs, settings, strict=True)]
+    return Comparison(tuple(runs), tuple(settings), tuple(rows))
+
+
+def find(folders: Sequence[Path]) -> list[Path]:
+    """Return the run folders in some folders: those with a journal, or that Hydra began.
+
+    Raises:
+        ConfigError: a folder is not there, or has no run.
+    """
+    found: dict[Path, None] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"there is no folder {folder}; give run folders or sweep folders")
+        runs = {path.parent for path in folder.rglob(FILE)}
+        begun = {path.parent for path in folder.rglob(".hydra") if path.is_dir()}
+        # A sweep's own folder can have .hydra too, but its runs lie inside it.
+        runs |= {path for path in begun if not any(run.is_relative_to(path) for run in runs)}
+        if not runs:
+            raise ConfigError(f"there is no run in {folder} (no {FILE}); give run folders")
+        found |= dict.fromkeys(sorted(path.resolve() for path in runs))
+    return list(found)
+
+
+def _parent(paths: Sequence[Path]) -> Path:
+    return paths[0].parent if len(paths) == 1 else Path(os.path.commonpath(paths))
+
+
+def read(path: Path, parent: Path) -> Run:
+    """Read one run as far as it got."""
+    name = str(path.relative_to(parent))
+    if not (path / FILE).is_file():
+        return Run(name, "not started", {}, None, None)
+    try:
+        record = Record.open(path)
+    except JournalError as error:
+        log.warning("%s", error)
+        return Run(name, "damaged", {}, None, None)
+    try:
+        result, stages = build(record), histories(record)
+        config = fact(record, "config")
+        settings = flatten(config) if isinstance(config, Mapping) else {}
+        settings.setdefault("seed", result["seed"])
+    finally:
+        record.close()
+    return Run(name, result["status"], settings, result, _curve(stages))
+
+
+def _curve(stages: Sequence[Any]) -> tuple[Floats, Floats] | None:
+    import numpy as np
+
+    if not stages:
+        return None
+    evaluations = np.concatenate([history.evaluations for history in stages]).astype(np.float64)
+    pick = np.fmax if all(history.info.get("direction") != "min" for history in stages) else np.fmin
+    scores = pick.accumulate(np.concatenate([history.scores for history in stages]))
+    return evaluations, scores
+
+
+def _sortable(value: Any) -> tuple[int, float, str]:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (0, float(value), "") if number else (1, 0.0, str(value))
+
+
+def _row(run: Run, settings: Settings) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": run.name, **{f"config.{k}": v for k, v in settings.items()}}
+    names = ("score", "low", "high", "best_source", "best_source_score", "difference", "p")
+    row |= {"status": run.status, "metric": None, **dict.fromkeys(names)}
+    row |= {"evaluations": None, "minutes": None}
+    if run.result is None:
+        return row
+    result, best = run.result, best_source(run.result)
+    row |= {"metric": metric(result), "evaluations": result["counts"]["evaluations"]}
+    row["minutes"] = round(result["seconds"]["total"] / 60, 2)
+    row |= {key: run.test[key] for key in ("score", "low", "high")} if run.test else {}
+    if best is not None:
+        there = result["baselines"][best]["test"]
+        row |= {"best_source": best, "best_source_score": there and there["score"]}
+        against = result["paired"].get(best) or {}
+        row |= {key: against.get(key) for key in ("difference", "p")}
+    return row
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def scale(found: Comparison) -> Scale:
+    """Return how the scores of all runs are written."""
+    return Scale(all(in_percent(run.result) for run in found.runs if run.result))
+
+
+def table(found: Comparison) -> Table:
+    """Return a row for each run, with what differs as columns."""
+    from rich import box
+
+    numbers = scale(found)
+    names = list(found.settings[0])[:MAX_COLUMNS]
+    low = any(not higher(run.result) for run in found.runs if run.result)
+    title = f"{len(found.runs)} runs" + (" (lower is better)" if low else "")
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("run", overflow="fold")
+    for name in names:
+        shown.add_column(Text(name), justify="right", overflow="fold")
+    for name in ("test score", "best source", "winner minus it", "evaluations", "minutes"):
+        shown.add_column(name, justify="right", overflow="fold")
+    shown.add_column("status")
+    for run, settings, row in zip(found.runs, found.settings, found.rows, strict=True):
+        source, gap = "-", "-"
+        if row["best_source_score"] is not None:
+            source = f"{row['best_source']} {numbers.number(row['best_source_score'])}"
+        if row["difference"] is not None:
+            gap = f"{numbers.number(row['difference'], sign=True)} {p_value(row['p'])}"
+        cells = [run.name, *(_shown(settings[name]) for name in names), numbers.score(run.test)]
+        cells += [source, gap, _shown(row["evaluations"]), _shown(row["minutes"]), run.status]
+        shown.add_row(*map(Text, cells))
+    if len(found.settings[0]) > MAX_COLUMNS:
+        more = len(found.settings[0]) - MAX_COLUMNS
+        shown.caption = f"{more} more settings differ: see comparison.csv"
+    return shown
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evoforge.report.compare",
+        description="Compare runs: a table, comparison.png, comparison.json and comparison.csv.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--out", type=Path, help="where to write; default: the common parent")
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        out = options.out or _parent(find(options.folders))
+        console.print(table(compare(options.folders, out)))
+    except EvoforgeError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        return 2
+    console.print(f"wrote {escape(str(out))}/comparison.png, .json and .csv", soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

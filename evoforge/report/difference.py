@@ -1,0 +1,89 @@
+"""What tells configurations apart: the few settings that differ, under short names.
+
+Knows nested mappings; does not know what the settings mean.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Dotted key -> a number, text, truth value, list of these, or None.
+Settings = dict[str, Any]
+# Where a run is kept says nothing of the run.
+IGNORED = ("hydra", "resume", "sweep")
+TARGET = "_target_"
+SEED = "seed"
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
+    """Return a configuration with dotted keys; lists of plain values stay one setting.
+
+    >>> flatten({"merge": {"weight": 1, "of": ["a", "b"]}})
+    {'merge.weight': 1, 'merge.of': '["a", "b"]'}
+    """
+    found: Settings = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if not prefix and key in IGNORED:
+            continue
+        if isinstance(value, list):
+            if not any(isinstance(entry, Mapping | list) for entry in value):
+                found[name] = json.dumps(value, ensure_ascii=False)
+                continue
+            value = {str(index): entry for index, entry in enumerate(value)}
+        found |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def differences(settings: Sequence[Settings]) -> list[Settings]:
+    """Return for each configuration the settings that are not the same in all.
+
+    A part that is another thing altogether (another `_target_`) is one difference, not one for
+    each of its options. Configurations without any setting, as of a run that never started, do
+    not count and get None.
+    """
+    known = [own for own in settings if own]
+    keys = list(dict.fromkeys(key for own in known for key in own))
+    differ = [key for key in keys if len({json.dumps(own.get(key)) for own in known}) > 1]
+    differ = [key for key in differ if not _follows_seed(key, known)]
+    swapped = [key.removesuffix(TARGET) for key in differ if _is_target(key)]
+    # Options that only one of the things has follow from which thing it is.
+    kept = [
+        key
+        for key in differ
+        if _is_target(key)
+        or all(key in own for own in known)
+        or not any(key.startswith(prefix) for prefix in swapped)
+    ]
+    # Last, so that runs that differ in their seed alone stand together.
+    kept.sort(key=lambda key: key == SEED)
+    short = _short(kept)
+    return [{short[key]: _value(key, own.get(key)) for key in kept} for own in settings]
+
+
+def _follows_seed(key: str, known: Sequence[Settings]) -> bool:
+    """Whether a setting is the run's seed handed on, as to the optimizer."""
+    return key.endswith(f".{SEED}") and all(own.get(key) == own.get(SEED) for own in known)
+
+
+def _is_target(key: str) -> bool:
+    return key == TARGET or key.endswith(f".{TARGET}")
+
+
+def _value(key: str, value: Any) -> Any:
+    """Return a setting as the user types it: the option `cma_es`, not its class."""
+    return str(value).split(".")[-2:][0] if _is_target(key) and value is not None else value
+
+
+def _short(keys: Sequence[str]) -> dict[str, str]:
+    """Return the shortest ends of keys that tell them apart; a target is named by its part."""
+    plain = {key: key.removesuffix(f".{TARGET}") for key in keys}
+    found: dict[str, str] = {}
+    for key, name in plain.items():
+        pieces = name.split(".")
+        ends = [".".join(pieces[start:]) for start in range(len(pieces) - 1, -1, -1)]
+        others = [other for other in plain.values() if other != name]
+        found[key] = next(
+            (end for end in ends if not any(f".{o}".endswith(f".{end}") for o in others)), name
+        )
+    return found

@@ -1,0 +1,159 @@
+"""The course of a run as arrays: what was tried, when, and how it scored.
+
+History reads records; it draws nothing and judges nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evoforge.record import CandidateRecord, Record
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class History:
+    """The candidates of one stage whose evaluation is done, in the order they were asked.
+
+    Args:
+        stage: the stage's name.
+        info: the stage's facts.
+        candidates: (n,) records.
+        evaluations: (n,) how many evaluations the run had spent when each was done.
+        scores: (n,) score in task units; NaN for a failure.
+    """
+
+    stage: str
+    info: Mapping[str, Any]
+    candidates: tuple[CandidateRecord, ...]
+    evaluations: Ints
+    scores: Floats
+
+    @cached_property
+    def generations(self) -> Ints:
+        """The generation of each candidate: (n,)."""
+        return np.array([c.generation for c in self.candidates], dtype=np.int64)
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Which candidates have no score: (n,)."""
+        return np.isnan(self.scores)
+
+    @property
+    def best(self) -> Floats:
+        """The best score up to each candidate: (n,), NaN until there is one."""
+        pick = np.fmax if higher(self.info) else np.fmin
+        return np.asarray(pick.accumulate(self.scores), dtype=np.float64)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The genes' names in order: (dim,)."""
+        return tuple(self.info.get("names", ()))
+
+    def split(self) -> list[NDArray[np.intp]]:
+        """Return the candidates' positions, generation by generation."""
+        edges = np.flatnonzero(np.diff(self.generations)) + 1
+        return np.split(np.arange(len(self.candidates)), edges) if len(self.candidates) else []
+
+    def means(self) -> tuple[Floats, Floats]:
+        """Return the middle (in evaluations) and the mean score of each generation."""
+        parts = [p[~self.failed[p]] for p in self.split()]
+        parts = [p for p in parts if p.size]
+        middle = np.array([self.evaluations[p].mean() for p in parts], dtype=np.float64)
+        return middle, np.array([self.scores[p].mean() for p in parts], dtype=np.float64)
+
+
+def higher(info: Mapping[str, Any]) -> bool:
+    """Return whether a stage's metric is better when higher."""
+    return bool(info.get("direction", "max") != "min")
+
+
+def histories(record: Record) -> list[History]:
+    """Return every stage of a run, in the order they ran; a stage without results is left out."""
+    done: dict[str, list[CandidateRecord]] = {}
+    for candidate in record.candidates():
+        if candidate.evaluation is not None:
+            done.setdefault(candidate.stage, []).append(candidate)
+    found: list[History] = []
+    spent = 0
+    for stage, info in record.stages().items():
+        candidates = done.get(stage, [])
+        if not candidates:
+            continue
+        fresh = np.cumsum([not c.cached for c in candidates], dtype=np.int64)
+        scores = np.array([_score(record, c) for c in candidates], dtype=np.float64)
+        evaluations = np.maximum(fresh + spent, 1)
+        spent += int(fresh[-1])
+        found.append(History(stage, info, tuple(candidates), evaluations, scores))
+    return found
+
+
+def _score(record: Record, candidate: CandidateRecord) -> float:
+    assert candidate.evaluation is not None
+    evaluation = record.evaluation(candidate.evaluation)
+    if evaluation.status != "ok" or evaluation.score is None:
+        return float("nan")
+    return evaluation.score
+
+
+def values(record: Record, history: History) -> Floats:
+    """Return the genes of a stage as the numbers that were merged with: (n, dim).
+
+    Read from the recipes, which know about logarithms and rounding; a gene that a recipe does not
+    name lies between its low and its high in proportion.
+    """
+    rows = [
+        genes(history, c, record.recipe(c.recipe).content.get("values", {}))
+        for c in history.candidates
+    ]
+    return np.array(rows, dtype=np.float64)
+
+
+def genes(
+    history: History, candidate: CandidateRecord, recipe_values: Mapping[str, Any]
+) -> list[float]:
+    """Return the numbers of one candidate's genes: (dim,)."""
+    low, high = history.info["low"], history.info["high"]
+    row = []
+    for index, name in enumerate(history.names):
+        group, source, parameter = parse(name)
+        value = _number(recipe_values, (group, source, parameter))
+        if value is None:
+            value = low[index] + float(candidate.genome[index]) * (high[index] - low[index])
+        row.append(value)
+    return row
+
+
+def _number(values: Any, path: Sequence[str]) -> float | None:
+    for key in path:
+        if not isinstance(values, Mapping) or key not in values:
+            return None
+        values = values[key]
+    return float(values) if isinstance(values, int | float) else None
+
+
+def parse(name: str) -> tuple[str, str, str]:
+    """Return the group, source and parameter of a gene's name; a missing part is empty.
+
+    >>> parse("layer3.math_a.density")
+    ('layer3', 'math_a', 'density')
+    """
+    group, dot, rest = name.partition(".")
+    if not dot:
+        return "", "", name
+    source, _, parameter = rest.rpartition(".")
+    return group, source, parameter
+
+
+def winner(record: Record, history: History) -> int | None:
+    """Return the winner's position among a stage's candidates, None if it is not one of them."""
+    numbers = [number for (name, _), number in record.roles().items() if name == "winner"]
+    recipes = {record.evaluation(number).recipe for number in numbers}
+    found = [i for i, c in enumerate(history.candidates) if c.recipe in recipes]
+    return found[0] if found else None

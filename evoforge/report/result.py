@@ -1,0 +1,177 @@
+"""The outcome of a run as plain JSON: `result.json`, from which tables and model cards are made.
+
+Reads the record and nothing else; a run that is not finished has a result too, with gaps.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evoforge.errors import JournalError
+from evoforge.record import Evaluation, Record
+from evoforge.report.history import History, higher, histories
+from evoforge.report.statistics import interval, paired
+
+PARTS = ("search", "select", "test")
+BASELINE = "baseline:"
+FILE = "result.json"
+
+log = logging.getLogger(__name__)
+
+
+def write(record: Record) -> dict[str, Any]:
+    """Make `result.json` in the run folder; return its content.
+
+    Raises:
+        JournalError: the folder cannot be written.
+    """
+    result = build(record)
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    replace(record.folder / FILE, text)
+    return result
+
+
+def build(record: Record) -> dict[str, Any]:
+    """Return the content of `result.json`; scores are in task units, 0 to 1."""
+    judged = _judged(record)
+    won = judged.pop("winner", None)
+    names = [name for name in judged if name.startswith(BASELINE)]
+    seconds, stages = _seconds(record), histories(record)
+    return {
+        "status": status(record),
+        "winner": None if won is None else _entry(won),
+        "baselines": {name.removeprefix(BASELINE): _entry(judged[name]) for name in names},
+        "paired": {name.removeprefix(BASELINE): _paired(won, judged[name]) for name in names},
+        "seconds": seconds,
+        # (score + other) / (total - load): what evoforge itself costs.
+        "share_neither_merging_nor_generating": _share(seconds),
+        "counts": _counts(record, stages),
+        "stages": {name: _stage(info, stages, name) for name, info in record.stages().items()},
+        "protocol": _protocol(record),
+        "sources": fact(record, "sources") or [],
+        "seed": fact(record, "seed"),
+        "versions": fact(record, "versions") or {},
+    }
+
+
+def status(record: Record) -> str:
+    """Return `finished`, `failed` (no candidate could be scored) or `unfinished`."""
+    if record.finished:
+        return "finished"
+    count = record.count("evaluations")
+    return "failed" if count and record.count("failures") == count else "unfinished"
+
+
+def fact(record: Record, key: str) -> Any:
+    """Return a fact of the run that is JSON, or its text if it is not; None if it is missing."""
+    try:
+        text = record.meta(key)
+    except KeyError:
+        return None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all.
+
+    Raises:
+        JournalError: it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise JournalError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _judged(record: Record) -> dict[str, dict[str, Evaluation]]:
+    """Return the evaluations of the winner and the baselines: name -> part -> evaluation."""
+    found: dict[str, dict[str, Evaluation]] = {}
+    for (name, part), number in record.roles().items():
+        if name == "winner" or name.startswith(BASELINE):
+            found.setdefault(name, {})[part] = record.evaluation(number, with_items=True)
+    return found
+
+
+def _entry(parts: Mapping[str, Evaluation]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"recipe": next(iter(parts.values())).recipe}
+    entry |= {part: _score(parts.get(part)) for part in PARTS}
+    failures = {part: e.reason for part, e in parts.items() if e.status != "ok"}
+    return entry | ({"failures": failures} if failures else {})
+
+
+def _score(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    if evaluation is None or evaluation.status != "ok" or not evaluation.results:
+        return None
+    score, low, high = interval([result.score for result in evaluation.results])
+    content = {"score": score, "low": low, "high": high, "items": len(evaluation.results)}
+    metrics = dict(evaluation.metrics)
+    return content | ({"metrics": metrics} if len(metrics) > 1 else {})
+
+
+def _paired(
+    won: Mapping[str, Evaluation] | None, baseline: Mapping[str, Evaluation]
+) -> dict[str, Any] | None:
+    """Return the winner less a baseline on the test items; None if either has no score there."""
+    first, second = (won or {}).get("test"), baseline.get("test")
+    if first is None or second is None or not (first.results and second.results):
+        return None
+    if first.status != "ok" or second.status != "ok":
+        return None
+    try:
+        found = paired(first.results, second.results)
+    except ValueError as error:
+        log.warning("no paired test: %s", error)
+        return None
+    return dict(vars(found))
+
+
+def _protocol(record: Record) -> dict[str, Any]:
+    protocol = fact(record, "protocol")
+    protocol = protocol if isinstance(protocol, dict) else {}
+    return {"name": protocol.get("task", "unnamed"), "hash": None} | protocol
+
+
+def _seconds(record: Record) -> dict[str, float]:
+    phases = {phase: round(value, 3) for phase, value in record.seconds().items()}
+    return phases | {"total": round(sum(phases.values()), 3)}
+
+
+def _share(seconds: Mapping[str, float]) -> float | None:
+    running = seconds["total"] - seconds["load"]
+    return round((seconds["score"] + seconds["other"]) / running, 4) if running > 0 else None
+
+
+def _counts(record: Record, stages: list[History]) -> dict[str, int]:
+    return {
+        "evaluations": record.count("evaluations"),
+        "items": record.count("items"),
+        "cache_hits": record.count("hits"),
+        "failures": record.count("failures"),
+        "candidates": sum(len(history.candidates) for history in stages),
+    }
+
+
+def _stage(info: Mapping[str, Any], stages: list[History], name: str) -> dict[str, Any]:
+    facts = {key: info.get(key) for key in ("merge", "optimizer", "population", "metric")}
+    facts |= {"direction": "max" if higher(info) else "min", "genes": len(info.get("names", ()))}
+    facts |= {"budget": {key: info.get(key) for key in ("evaluations", "minutes")}}
+    done = next((history for history in stages if history.stage == name), None)
+    if done is None:
+        return facts | {"evaluations": 0, "generations": 0, "best": None}
+    best = float(done.best[-1])
+    return facts | {
+        "evaluations": sum(not candidate.cached for candidate in done.candidates),
+        "generations": len(done.split()),
+        "best": None if best != best else best,
+    }

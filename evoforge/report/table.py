@@ -1,0 +1,132 @@
+"""The end of a run in the terminal: results, the winner's genes, and where the time went.
+
+Makes rich renderables out of a result and a recipe; prints nothing itself.
+"""
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evoforge.record import Record
+from evoforge.report.grid import Grid, grid
+from evoforge.report.result import PARTS
+from evoforge.report.summary import (
+    Result,
+    Row,
+    Scale,
+    higher,
+    in_percent,
+    metric,
+    p_value,
+    reading,
+    rows,
+    share,
+)
+
+# More groups than this are cut short: all are in the recipe.
+MAX_GROUPS = 40
+PHASES = ("load", "merge", "generate", "score", "other", "total")
+
+
+def summary(record: Record, result: Result) -> RenderableType:
+    """Return all tables of a run and what they mean, one below the other."""
+    parts: list[RenderableType] = [results(result), *map(Text, reading(result)), Text()]
+    if result["winner"] is not None:
+        found = grid(record, result["winner"]["recipe"])
+        parts += [genes(found), Text()] if found.groups else []
+    return Group(*parts, seconds(result))
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        min_width=len(title) if len(title) < 40 else None,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        header_style="bold",
+        show_edge=False,
+    )
+
+
+def results(result: Result) -> Table:
+    """Return a row for each source, each merge nobody searched for, and the winner."""
+    scale = Scale(in_percent(result))
+    unit = "percent, " if scale.percent else ""
+    better = "" if higher(result) else ", lower is better"
+    table = _table(f"Results: {metric(result)} ({unit}95 % interval{better})")
+    extra = _metrics(result)
+    table.add_column("model", overflow="fold", min_width=8)
+    for part in PARTS:
+        table.add_column(part, justify="right", overflow="fold")
+    table.add_column("winner minus it", justify="right", overflow="fold")
+    for name in extra:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for row in rows(result):
+        if row.kind == "winner":
+            table.add_section()
+        table.add_row(*_cells(row, scale, extra))
+    return table
+
+
+def _metrics(result: Result) -> list[str]:
+    """Return the names of the metrics beside the main one."""
+    found: dict[str, None] = {}
+    for row in rows(result):
+        test = row.entry["test"] or {}
+        found |= dict.fromkeys(test.get("metrics", {}))
+    return [name for name in found if name != metric(result)]
+
+
+def _cells(row: Row, scale: Scale, extra: list[str]) -> list[Text]:
+    style = "bold green" if row.kind == "winner" else "bold" if row.best else ""
+    cells = [Text(row.label + (" (best source)" if row.best else ""), style=style)]
+    for part in PARTS:
+        failed = part in row.entry.get("failures", {})
+        cells.append(Text("failed" if failed else scale.score(row.entry[part]), style=style))
+    against = row.paired
+    cells.append(Text(f"{scale.difference(against)} {p_value(against['p'])}" if against else ""))
+    test = row.entry["test"] or {}
+    for name in extra:
+        value = test.get("metrics", {}).get(name)
+        cells.append(Text("-" if value is None else share(value, test["items"]), style=style))
+    return cells
+
+
+def genes(found: Grid) -> Table:
+    """Return the winner's numbers: a row for each group, a column for source and parameter."""
+    table = _table("The winner's numbers")
+    table.add_column("group", overflow="fold")
+    for source, parameter in found.columns:
+        table.add_column(Text(f"{source} {parameter}".strip()), justify="right", overflow="fold")
+    pairs = zip(found.groups, found.numbers, strict=True)
+    for group, numbers in list(pairs)[:MAX_GROUPS]:
+        table.add_row(Text(group), *(_gene(number) for number in numbers))
+    if len(found.groups) > MAX_GROUPS:
+        more = len(found.groups) - MAX_GROUPS
+        table.caption = Text(f"and {more} groups more: see the recipe", justify="left")
+    return table
+
+
+def _gene(number: float | None) -> Text:
+    return Text("-" if number is None else f"{number:.4g}")
+
+
+def seconds(result: Result) -> RenderableType:
+    """Return where the time went, and how much was tried in it."""
+    table = _table("Seconds by phase")
+    phases = result["seconds"]
+    names = [*PHASES[:-1], *(name for name in phases if name not in PHASES), "total"]
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    table.add_row(*(Text(f"{phases[name]:.1f}") for name in names))
+    counts = result["counts"]
+    return Group(
+        table,
+        Text(
+            f"{counts['candidates']} candidates, {counts['evaluations']} evaluations, "
+            f"{counts['cache_hits']} cache hits, {counts['failures']} failures"
+        ),
+    )

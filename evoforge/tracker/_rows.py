@@ -1,0 +1,117 @@
+"""Turns records into the flat rows, table lines and summary entries that W&B keeps.
+
+Nothing here knows W&B: rows are plain mappings and lists of JSON values.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from evoforge.recipe import Recipe
+from evoforge.tracker.base import Named, Scored
+
+LONGEST_REASON = 300
+RESULT_COLUMNS = ("name", "part", "score", "low", "high")
+
+
+def genes(news: Scored, names: Sequence[str]) -> dict[str, float]:
+    """Return a candidate's genes by name, with slashes: W&B takes a dot for nesting."""
+    values = news.candidate.genome.tolist()
+    if len(names) != len(values):
+        names = [f"gene_{i}" for i in range(len(values))]
+    return {name.replace(".", "/"): value for name, value in zip(names, values, strict=True)}
+
+
+def candidate_row(news: Scored) -> dict[str, Any]:
+    """Return what became of a candidate; a failure has its reason instead of a fitness of -inf."""
+    candidate, evaluation = news.candidate, news.evaluation
+    row: dict[str, Any] = {
+        "index": news.index,
+        "stage": candidate.stage,
+        "generation": candidate.generation,
+        "position": candidate.position,
+        "recipe": candidate.recipe,
+        "status": evaluation.status,
+        "failed": int(evaluation.status == "failed"),
+        "cached": int(candidate.cached),
+    }
+    if evaluation.status == "ok":
+        row |= {"score": evaluation.score, "fitness": evaluation.fitness}
+        row |= {f"metric/{name}": value for name, value in evaluation.metrics.items()}
+    else:
+        row["reason"] = evaluation.reason[:LONGEST_REASON]
+    if not candidate.cached:
+        row |= {f"seconds/{phase}": value for phase, value in evaluation.seconds.items()}
+    return row
+
+
+def genome_row(named: Mapping[str, float], recipe: Recipe) -> dict[str, Any]:
+    """Return the genes and the values that they mean, under names of their own."""
+    row: dict[str, Any] = {f"genome/{name}": gene for name, gene in named.items()}
+    return row | {f"value/{name}": value for name, value in _flat(recipe.content.get("values", {}))}
+
+
+def table_line(news: Scored, named: Mapping[str, float], max_genes: int) -> dict[str, Any]:
+    """Return a candidate's cells by column; a genome of too many genes is one cell of text."""
+    candidate, evaluation = news.candidate, news.evaluation
+    ok = evaluation.status == "ok"
+    line = {
+        "index": news.index,
+        "generation": candidate.generation,
+        "position": candidate.position,
+        "status": evaluation.status,
+        "cached": candidate.cached,
+        "score": evaluation.score if ok else None,
+        "fitness": evaluation.fitness if ok else None,
+        "recipe": candidate.recipe,
+        "reason": evaluation.reason[:LONGEST_REASON],
+    }
+    if len(named) > max_genes:
+        return {**line, "genome": json.dumps(list(named.values()))}
+    return {**line, **{f"genome/{name}": gene for name, gene in named.items()}}
+
+
+def named_summary(news: Named) -> dict[str, Any]:
+    """Return the summary entry of a baseline, a finalist or the winner."""
+    evaluation = news.evaluation
+    shown = evaluation.score if evaluation.status == "ok" else evaluation.status
+    return {f"{_key(news.name)}/{news.part}": shown}
+
+
+def result_lines(result: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Yield name, part, score, low and high of the winner and of every baseline."""
+    everyone = {"winner": result.get("winner") or {}}
+    for name, parts in (result.get("baselines") or {}).items():
+        everyone[f"baseline:{name.removeprefix('baseline:')}"] = parts
+    for name, parts in everyone.items():
+        for part, found in parts.items():
+            if isinstance(found, Mapping) and "score" in found:
+                yield [name, part, found["score"], found.get("low"), found.get("high")]
+
+
+def role_lines(scores: Mapping[tuple[str, str], float | None]) -> Iterator[list[Any]]:
+    """Yield the same for a run without a result: scores by name and part."""
+    for (name, part), score in scores.items():
+        yield [name, part, score, None, None]
+
+
+def result_summary(line: Sequence[Any]) -> dict[str, Any]:
+    """Return the summary entries of one of these lines."""
+    name, part, score, low, high = line
+    key = f"{_key(name)}/{part}"
+    ends = {key: score, f"{key}_low": low, f"{key}_high": high}
+    return {name: value for name, value in ends.items() if value is not None}
+
+
+def _key(name: str) -> str:
+    return name.replace(":", "/")
+
+
+def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested mappings under joined names; a list is one leaf of text."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _flat(value, f"{prefix}/{key}" if prefix else str(key))
+    else:
+        leaf = json.dumps(content) if isinstance(content, list | tuple) else content
+        yield prefix.replace(".", "/"), leaf

@@ -1,0 +1,236 @@
+"""What every tracker is: a copy of the journal that pulls what is new.
+
+Trackers know records; they do not know models, optimizers, or who else follows the run. A tracker
+that fails is dropped, and the run goes on.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from evoforge.record import CandidateRecord, Evaluation, Record
+
+log = logging.getLogger(__name__)
+
+Status = Literal["finished", "interrupted", "failed"]
+
+
+class Tracker(ABC):
+    """Follows one run at a time by reading its record.
+
+    Any method may raise: `Trackers` keeps that away from the run.
+    """
+
+    @abstractmethod
+    def start(self, record: Record) -> None:
+        """Begin to follow a run; of a resumed one, all that is recorded is told again."""
+
+    @abstractmethod
+    def update(self) -> None:
+        """Tell what is new since the last call; called after every commit."""
+
+    @abstractmethod
+    def finish(self, status: Status, result: Mapping[str, Any] | None) -> None:
+        """Stop following. Safe to call at any time, also without `start`.
+
+        Args:
+            status: how the run ended.
+            result: the content of `result.json`; None if the run has no result.
+        """
+
+
+class Trackers(Tracker):
+    """Several trackers driven as one, none of which can harm the run.
+
+    Args:
+        trackers: told in this order.
+    """
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self._trackers = list(trackers)
+
+    def start(self, record: Record) -> None:
+        """Start all."""
+        self._each("start", record)
+
+    def update(self) -> None:
+        """Update all."""
+        self._each("update")
+
+    def finish(self, status: Status, result: Mapping[str, Any] | None) -> None:
+        """Finish all."""
+        self._each("finish", status, result)
+
+    def _each(self, method: str, *given: Any) -> None:
+        for tracker in tuple(self._trackers):
+            try:
+                getattr(tracker, method)(*given)
+            # Whatever breaks in a copy (network, disk, terminal, a library), the run is worth more.
+            except Exception as error:  # noqa: BLE001
+                self._drop(tracker, error)
+
+    def _drop(self, tracker: Tracker, error: Exception) -> None:
+        self._trackers.remove(tracker)
+        name = type(tracker).__name__
+        log.warning(
+            "tracker %s stopped, the run goes on: %s: %s", name, type(error).__name__, error
+        )
+        log.debug("tracker %s", name, exc_info=error)
+        with suppress(Exception):  # it may hold the terminal or a connection
+            tracker.finish("failed", None)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A search begins, with its facts as the journal holds them."""
+
+    name: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A candidate has its evaluation; `index` counts the candidates of the run from 0."""
+
+    index: int
+    candidate: CandidateRecord
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Told:
+    """A generation is complete.
+
+    Args:
+        index: counts the generations of the run from 0.
+        stage: the search it belongs to.
+        generation: counts the generations of the stage from 0.
+        best_so_far: the score of the best candidate of the run; None while all failed.
+        best: the score of the generation's best candidate; None if all failed, as the next three.
+        mean: of the scores.
+        std: of the scores.
+        min: of the scores.
+        spread: the standard deviation of the genes over the population, mean over the genes.
+        failures: how many candidates failed.
+        hits: how many results came from the cache.
+        seconds: the time of all new evaluations.
+    """
+
+    index: int
+    stage: str
+    generation: int
+    best_so_far: float | None
+    best: float | None
+    mean: float | None
+    std: float | None
+    min: float | None
+    spread: float
+    failures: int
+    hits: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Named:
+    """An evaluation got a name, such as `baseline:ja` on the part `search`."""
+
+    name: str
+    part: str
+    evaluation: Evaluation
+
+
+News = Staged | Scored | Told | Named
+
+
+class Progress:
+    """Where a run stands, folded from the events of its record.
+
+    Args:
+        record: the run to follow.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.stage = ""
+        self.facts: Mapping[str, Any] = {}
+        self.candidates = 0
+        self.candidates_of_stage = 0
+        self.generations = 0
+        self.failures = 0
+        self.hits = 0
+        self.best: Evaluation | None = None
+        self.last: Told | None = None
+        self.history: list[float] = []  # best so far after each generation
+        self._mark = 0
+        self._open: list[Scored] = []  # scored since the last complete generation
+
+    def news(self) -> Iterator[News]:
+        """Yield what is new, in order; each piece once."""
+        for event in self.record.events(after=self._mark):
+            # Before the yield: what a tracker is interrupted at is not told twice.
+            self._mark = event.seq
+            content = event.content
+            if event.kind == "stage":
+                yield self._stage(content["stage"])
+            elif event.kind == "candidate":
+                key = (content["stage"], content["generation"], content["position"])
+                yield self._scored(self.record.candidate(*key))
+            elif event.kind == "generation":
+                yield self._told(content["stage"], content["generation"])
+            elif event.kind == "role":
+                number = self.record.roles()[content["name"], content["part"]]
+                evaluation = self.record.evaluation(number)
+                yield Named(content["name"], content["part"], evaluation)
+
+    def _stage(self, name: str) -> Staged:
+        self.stage, self.facts = name, self.record.stages()[name]
+        self.candidates_of_stage = 0
+        return Staged(name, self.facts)
+
+    def _scored(self, candidate: CandidateRecord) -> Scored:
+        assert candidate.evaluation is not None  # the journal sets it in the same transaction
+        evaluation = self.record.evaluation(candidate.evaluation)
+        scored = Scored(self.candidates, candidate, evaluation)
+        self._open.append(scored)
+        self.candidates += 1
+        self.candidates_of_stage += 1
+        self.failures += evaluation.status == "failed"
+        self.hits += candidate.cached
+        if evaluation.status == "ok" and (
+            self.best is None or evaluation.fitness > self.best.fitness
+        ):
+            self.best = evaluation
+        return scored
+
+    def _told(self, stage: str, generation: int) -> Told:
+        rows, self._open = self._open, []
+        evaluations = [row.evaluation for row in rows]
+        ok = [e for e in evaluations if e.status == "ok" and e.score is not None]
+        scores = np.array([e.score for e in ok], dtype=np.float64)
+        genomes = np.array([row.candidate.genome for row in rows])
+        so_far = self.best.score if self.best else None
+        fresh = [row.evaluation for row in rows if not row.candidate.cached]
+        told = Told(
+            index=self.generations,
+            stage=stage,
+            generation=generation,
+            best_so_far=so_far,
+            best=max(ok, key=lambda e: e.fitness).score if ok else None,
+            mean=float(scores.mean()) if ok else None,
+            std=float(scores.std()) if ok else None,
+            min=float(scores.min()) if ok else None,
+            spread=float(genomes.std(axis=0).mean()) if rows else 0.0,
+            failures=sum(e.status == "failed" for e in evaluations),
+            hits=sum(row.candidate.cached for row in rows),
+            seconds=sum(sum(e.seconds.values()) for e in fresh),
+        )
+        self.generations += 1
+        self.last = told
+        if so_far is not None:
+            self.history.append(so_far)
+        return told

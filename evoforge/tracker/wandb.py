@@ -1,0 +1,214 @@
+"""Weights & Biases: one W&B run that mirrors one search, offline when there is no account.
+
+The run keeps its id over resumes and every time all of the journal is logged again: under the same
+id W&B puts the new copy in the place of the old one, so nothing is there twice. A thread talks to
+W&B, so the search never waits for the network. W&B gets records and a configuration without
+secrets; it never sees models, items or answers.
+"""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, get_args
+
+from evoforge.errors import ConfigError
+from evoforge.recipe import digest
+from evoforge.record import Record
+from evoforge.tracker import _rows
+from evoforge.tracker._courier import Courier
+from evoforge.tracker._redact import redact
+from evoforge.tracker._wandb_run import WandbRun
+from evoforge.tracker.base import Progress, Scored, Staged, Status, Told, Tracker
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["auto", "online", "offline", "disabled"]
+MODES = get_args(Mode)
+EXIT_CODES: Mapping[Status, int] = {"finished": 0, "failed": 1, "interrupted": 255}
+GRACE = 5.0  # seconds, to hand over what is left before the server's own time begins
+LONGEST_TAG = 64  # W&B refuses longer ones
+
+
+class Wandb(Tracker):
+    """Mirrors a run in Weights & Biases.
+
+    Args:
+        project: W&B project.
+        entity: W&B user or team; None for the account's default.
+        mode: `auto` (online with an API key, else offline), `online`, `offline` or `disabled`.
+        group: W&B group, such as the name of a sweep.
+        name: name of the W&B run; None for merge, task, optimizer and seed.
+        tags: besides merge, task and optimizer.
+        max_genes: longer genomes go into the tables only, not into charts of their own.
+        timeout: seconds for the server to answer at the start, and again at the end; the run
+            waits only at the end.
+
+    Raises:
+        ConfigError: an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str = "evoforge",
+        entity: str | None = None,
+        mode: Mode = "auto",
+        group: str | None = None,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        max_genes: int = 64,
+        timeout: float = 20.0,
+    ) -> None:
+        if mode not in MODES:
+            raise ConfigError(
+                f"mode must be one of {', '.join(MODES)}, got {mode}; set tracker.wandb.mode"
+            )
+        if timeout <= 0:
+            raise ConfigError(f"timeout must be above 0, got {timeout}; set tracker.wandb.timeout")
+        if max_genes < 0:
+            raise ConfigError(
+                f"max_genes must not be negative, got {max_genes}; set tracker.wandb.max_genes"
+            )
+        self._options = {"project": project, "entity": entity, "group": group}
+        self._mode = mode
+        self._name = name
+        self._tags = tuple(tags)
+        self._max_genes = max_genes
+        self._timeout = timeout
+        self._courier: Courier | None = None
+
+    def start(self, record: Record) -> None:
+        """Open the W&B run and log everything that is recorded so far."""
+        mode = os.environ.get("WANDB_MODE", self._mode) if self._mode == "auto" else self._mode
+        if mode == "disabled":
+            return
+        self._record = record
+        self._progress = Progress(record)
+        self._run = WandbRun(mode, self._timeout, self._given(record))
+        self._courier = Courier("wandb")
+        self._courier.send(self._run.open)
+        self._log_news(self._courier, replayed=True)
+
+    def update(self) -> None:
+        """Log what is new: a row a candidate, a row and a piece of the table a generation."""
+        if self._courier is not None:
+            self._log_news(self._courier, replayed=False)
+
+    def finish(self, status: Status, result: Mapping[str, Any] | None) -> None:
+        """Log the result, with the recipe and the plots as an artifact, and close the W&B run."""
+        courier, self._courier = self._courier, None
+        if courier is None:
+            return
+        done = False
+        try:
+            self._log_news(courier, replayed=False)
+            self._log_result(courier, status, result)
+        finally:
+            close = partial(self._run.close, EXIT_CODES[status])
+            done = courier.close(close, timeout=self._timeout + GRACE)
+        if not done:
+            log.warning(
+                "W&B did not answer in time; to log the run again: python -m evoforge.relog %s",
+                self._record.folder,
+            )
+
+    def _given(self, record: Record) -> dict[str, Any]:
+        config = _config(record)
+        names = [n for n in (_option(config, k) for k in ("merge", "task", "optimizer")) if n]
+        seed = _meta(record, "seed")
+        readable = "-".join([*names, *([f"s{seed}"] if seed else [])]) or record.folder.name
+        return {
+            **self._options,
+            "id": run_id(record),
+            "name": self._name or readable,
+            "tags": _tags([*names, *self._tags]),
+            "job_type": "search",
+            "config": redact(config),
+            "dir": str(record.folder),
+            # Hydra's multirun is one process: without it the second run would be the first.
+            "reinit": "create_new",
+        }
+
+    def _log_news(self, courier: Courier, *, replayed: bool) -> None:
+        for news in self._progress.news():
+            if isinstance(news, Scored):
+                courier.send(self._candidate(news))
+            elif isinstance(news, Told):
+                row = {f"generation/{key}": v for key, v in vars(news).items() if v is not None}
+                courier.send(partial(self._run.generation, row, news.generation, replayed))
+                if news.best_so_far is not None:
+                    courier.send(partial(self._run.summary, {"best": news.best_so_far}))
+            elif isinstance(news, Staged):
+                facts = news.facts
+                config = redact({"stages": {news.name: facts}})
+                tags = _tags([facts.get("merge"), facts.get("optimizer")])
+                best = "min" if facts.get("direction") == "min" else "max"
+                courier.send(partial(self._run.stage, config, tags, best))
+            else:
+                courier.send(partial(self._run.summary, _rows.named_summary(news)))
+
+    def _candidate(self, news: Scored) -> partial[None]:
+        genes = _rows.genes(news, self._progress.facts.get("names") or ())
+        row = _rows.candidate_row(news)
+        if len(genes) <= self._max_genes:
+            row |= _rows.genome_row(genes, self._record.recipe(news.candidate.recipe))
+        line = _rows.table_line(news, genes, self._max_genes)
+        named = {f"candidate/{key}": value for key, value in row.items()}
+        return partial(self._run.candidate, named, news.candidate.stage, line)
+
+    def _log_result(
+        self, courier: Courier, status: Status, result: Mapping[str, Any] | None
+    ) -> None:
+        roles = self._record.roles()
+        scores = {key: self._record.evaluation(number).score for key, number in roles.items()}
+        lines = list(_rows.result_lines(result) if result else _rows.role_lines(scores))
+        entries = [_rows.result_summary(line) for line in lines]
+        courier.send(partial(self._run.summary, {"status": status}))
+        for entry in entries:
+            courier.send(partial(self._run.summary, entry))
+        courier.send(partial(self._run.results, _rows.RESULT_COLUMNS, lines))
+        winners = [number for (name, _), number in roles.items() if name == "winner"]
+        if result is None or not winners:
+            return
+        texts = {
+            "recipe.json": self._record.recipe(self._record.evaluation(winners[0]).recipe).text,
+            "result.json": json.dumps(result, indent=2, ensure_ascii=False),
+        }
+        plots = sorted(self._record.folder.glob("*.png"))
+        courier.send(partial(self._run.artifact, texts, plots))
+
+
+def run_id(record: Record) -> str:
+    """Return the id that a run keeps in W&B, however often it is resumed or logged again."""
+    given = _meta(record, "id")
+    if given and re.fullmatch(r"[\w-]{1,64}", given, re.ASCII):
+        return given
+    return digest([given, _meta(record, "config"), str(record.folder.resolve())])[:16]
+
+
+def _meta(record: Record, key: str) -> str:
+    try:
+        return record.meta(key)
+    except KeyError:
+        return ""
+
+
+def _config(record: Record) -> dict[str, Any]:
+    content = json.loads(_meta(record, "config") or "{}")
+    return content if isinstance(content, dict) else {}
+
+
+def _option(config: Mapping[str, Any], noun: str) -> str:
+    """Return the name of what was chosen: a node's own name, or its class's module."""
+    node = config.get(noun)
+    if not isinstance(node, Mapping):
+        return ""
+    parts = str(node.get("_target_", "")).split(".")
+    return str(node.get("name") or (parts[-2] if len(parts) > 1 else ""))
+
+
+def _tags(names: Sequence[Any]) -> list[str]:
+    return list(dict.fromkeys(str(name)[:LONGEST_TAG] for name in names if name))

@@ -1,0 +1,129 @@
+"""A whole search that costs nothing: pico models, judged by their weights alone.
+
+Run as a program it does, or goes on with, one run, and may kill itself on the way.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from evoforge.baseline import baselines
+from evoforge.errors import MergeError
+from evoforge.evaluator.base import Evaluator
+from evoforge.evolve import Budget, Evolution, Stage
+from evoforge.executor.local import Local
+from evoforge.fitness.subset import Subset
+from evoforge.journal import Journal
+from evoforge.merge.base import Mergers
+from evoforge.merge.ties import Ties
+from evoforge.models.pool import open_pool
+from evoforge.optimizer.cma_es import CmaEs
+from evoforge.record import FILE, ItemResult
+from evoforge.task.generation import Generation
+
+WEIGHT = {"low": 0.0, "high": 1.0}
+
+
+class Sums:
+    """Items `a+b`, the same in every process."""
+
+    def rows(self, part):
+        offset = {"search": 0, "select": 100, "test": 200}[part]
+        return [
+            {"id": f"{part}-{i}", "question": f"{i}+{offset}=", "answer_number": i + offset}
+            for i in range(12)
+        ]
+
+
+class Closeness(Evaluator):
+    """Scores how near one merged tensor is to a source's: smooth, exact, and cheap."""
+
+    def __init__(self, task, pool, *, fail=lambda candidate: False):
+        super().__init__(task)
+        self.goal = pool.tensors("b")["model.layers.1.mlp.up_proj.weight"]
+        self.fail = fail
+        self.evaluated = 0
+
+    def answer(self, candidate, items, seconds):
+        self.evaluated += 1
+        seconds.update(merge=0.0, generate=0.0, score=0.0)
+        if self.fail(candidate):
+            raise MergeError("made to fail")
+        found = candidate.tensor("model.layers.1.mlp.up_proj.weight")
+        distance = float((found - self.goal).square().mean())
+        # Every item sees it a little differently, so that subsets matter.
+        return [
+            ItemResult(item.id, score, {"acc": score}, "", 1)
+            for place, item in enumerate(items)
+            for score in [1 / (1 + distance * (1 + 0.01 * place))]
+        ]
+
+
+class Search:
+    """All parts of a run over pico models."""
+
+    def __init__(self, folders, folder, *, evaluations=24, seed=0, fail=lambda c: False, **merge):
+        specs = {n: {"path": str(p), "role": _role(n)} for n, p in folders.items()}
+        self.pool = open_pool(sources=specs)
+        self.task = Generation(name="sums", items=Sums(), prompt="{question}")
+        self.merger = Ties(self.pool, **{"weight": WEIGHT, **merge})
+        self.evaluator = Closeness(self.task, self.pool, fail=fail)
+        self.stage = Stage(
+            "search",
+            self.merger,
+            CmaEs(self.merger.space, population=4, seed=seed),
+            Subset(self.task.items("search"), size=4, seed=seed),
+            Budget(evaluations=evaluations),
+            {"merge": "ties", "optimizer": "cma_es", "metric": "acc", "direction": "max"},
+        )
+        exists = (Path(folder) / FILE).is_file()
+        journal = Journal.resume(folder) if exists else Journal.create(folder, {"config": "{}"})
+        self.journal = journal
+        self.record = journal.record
+
+    def run(self, changed=lambda: None):
+        mergers = Mergers(self.pool)
+        executor = Local(lambda job: self.evaluator.evaluate(mergers.build(job.recipe), job.items))
+        evolution = Evolution(self.journal, self.task, executor, changed)
+        self.journal.start_session(0.0, 0.0)
+        return evolution.run(self.stage, baselines(self.pool, self.merger), 3)
+
+
+def _role(name):
+    return "base" if name == "base" else "source"
+
+
+def content(folder):
+    """Return everything in a journal that must not depend on interruptions or time."""
+    import sqlite3
+
+    connection = sqlite3.connect(Path(folder) / FILE)
+    queries = {
+        "evaluations": "SELECT recipe, item_set, status, reason, score, fitness FROM evaluations"
+        " ORDER BY id",
+        "items": "SELECT * FROM items ORDER BY evaluation, item",
+        "candidates": "SELECT * FROM candidates ORDER BY stage, generation, position",
+        "generations": "SELECT * FROM generations ORDER BY stage, generation",
+        "roles": "SELECT * FROM roles ORDER BY rowid",
+        "events": "SELECT kind, content FROM events WHERE kind != 'session' ORDER BY seq",
+    }
+    found = {name: connection.execute(query).fetchall() for name, query in queries.items()}
+    connection.close()
+    return found
+
+
+if __name__ == "__main__":
+    _, models, run_folder, commits = sys.argv
+    folders = {p.name.split("_")[1]: p for p in map(Path, models.split(","))}
+    search = Search(folders, Path(run_folder))
+    left = int(commits)
+
+    def count() -> None:
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    search.run(count)
+    search.journal.close()

@@ -1,0 +1,133 @@
+"""What every merge method must keep, for every option in conf/merge."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evoforge.config import build
+from evoforge.merge.base import Mergers
+from tests.conftest import open_pico
+
+
+@pytest.fixture
+def merger(merge_option, compose, pool):
+    return build(compose(f"merge={merge_option}")["merge"], "merge", pool=pool)
+
+
+def tensors(candidate):
+    return {name: candidate.tensor(name) for name in candidate.names}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_identical_sources_give_that_source(merge_option, compose, pico):
+    # Weights that sum to 1, everything kept: whatever the method, nothing changes.
+    pool = open_pico({"base": pico["base"], "a": pico["a"], "b": pico["a"]})
+    node = compose(f"merge={merge_option}")["merge"]
+    fixed = {"weight": 0.5, "density": 1.0, "t": 0.5}
+    node.update({key: value for key, value in fixed.items() if key in node})
+    merger = build(node, "merge", pool=pool)
+    values = {key: given.init for key, given in merger.ranges.items()}
+    recipe = merger.recipe_of({"all": dict.fromkeys(merger.searched, values)})
+    for name, tensor in tensors(merger.build(recipe)).items():
+        torch.testing.assert_close(tensor, pool.tensors("a")[name], rtol=1e-5, atol=1e-6)
+
+
+def test_same_recipe_gives_the_same_bytes_in_any_order(merger):
+    recipe = merger.recipe(merger.space.init)
+    first = tensors(merger.build(recipe))
+    again = merger.build(recipe)
+    second = {name: again.tensor(name) for name in reversed(again.names)}
+    assert same(first, second)
+
+
+def test_same_recipe_gives_the_same_bytes_on_any_number_of_threads(merger, pico, pool):
+    recipe = merger.recipe(merger.space.init)
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append(tensors(merger.build(recipe)))
+    finally:
+        torch.set_num_threads(threads)
+    assert same(*found)
+
+
+def test_large_tensors_do_not_depend_on_threads(merger):
+    # Beyond the size from which torch splits an operation among threads.
+    generator = torch.Generator().manual_seed(0)
+    names = merger.build(merger.recipe(merger.space.init)).names
+    part = merger.part(merger.recipe(merger.space.init), names[0])
+    shape = (300, 1000)
+    big = type(part)(
+        name=part.name,
+        base=torch.randn(shape, generator=generator),
+        tensors=[torch.randn(shape, generator=generator) for _ in part.tensors],
+        sources=part.sources,
+        values=part.values,
+    )
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = merger.merge(big)
+        torch.set_num_threads(2)
+        assert torch.equal(one, merger.merge(big))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_corners_of_the_cube_give_finite_numbers(merger):
+    corners = product((0.0, 1.0), repeat=merger.space.dim)
+    for corner in list(corners)[:64]:
+        recipe = merger.recipe(np.array(corner))
+        for tensor in tensors(merger.build(recipe)).values():
+            assert torch.isfinite(tensor).all()
+
+
+def test_sources_are_never_written_to(merger, pool):
+    before = {source.name: source.tensors.hashes() for source in pool.members}
+    files = [Path(source.folder) / "model.safetensors" for source in pool.members]
+    bytes_before = [file.read_bytes() for file in files]
+    ends = [np.zeros(merger.space.dim), merger.space.init, np.ones(merger.space.dim)]
+    for genome in ends:
+        for tensor in tensors(merger.build(merger.recipe(genome))).values():
+            tensor.fill_(7.0)
+    after = {source.name: source.tensors.hashes() for source in pool.members}
+    assert after == before
+    assert [file.read_bytes() for file in files] == bytes_before
+
+
+def test_a_candidate_can_be_built_from_its_recipe_alone(merger, pool):
+    recipe = merger.recipe(merger.space.init)
+    first, second = merger.build(recipe), Mergers(pool).build(recipe)
+    assert first.identity == second.identity == recipe.hash
+    assert same(tensors(first), tensors(second))
+
+
+def test_only_tensors_of_a_changed_group_get_another_key(merge_option, compose, pool):
+    node = compose(f"merge={merge_option}", "merge.granularity=layer")["merge"]
+    merger = build(node, "merge", pool=pool)
+    genome = merger.space.init
+    first = merger.build(merger.recipe(genome))
+    place = next(i for i, name in enumerate(merger.space.names) if name.startswith("layer2."))
+    changed = genome.copy()
+    changed[place] = 0.9
+    second = merger.build(merger.recipe(changed))
+    others = {name for name in first.names if first.key(name) != second.key(name)}
+    assert others == {name for name in first.names if ".layers.2." in name}
+
+
+def test_every_granularity_has_groups_of_its_own_outside_the_blocks(merge_option, compose, pool):
+    for granularity, blocks in (("block", 2), ("layer", 4), ("module", 12)):
+        extra = [f"merge.granularity={granularity}", "merge.block_size=2"]
+        node = compose(f"merge={merge_option}", *extra)["merge"]
+        merger = build(node, "merge", pool=pool)
+        assert list(merger.groups)[0] == "embedding"
+        assert list(merger.groups)[-2:] == ["final_norm", "lm_head"]
+        assert len(merger.groups) == blocks + 3

@@ -1,0 +1,211 @@
+"""Small runs, written through the real journal."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evoforge.journal import Journal
+from evoforge.recipe import Recipe, canonical
+from evoforge.record import Evaluation, ItemResult, Record, item_set_hash
+
+SOURCES = ("ja", "math_a", "math_b")
+PARTS = ("search", "select", "test")
+# How good each baseline is; the winner's is found by the search.
+SKILL = {"ja": 0.22, "math_a": 0.08, "math_b": 0.12, "uniform_soup": 0.2, "start_point": 0.26}
+
+
+def recipe_of(values: Mapping[str, Any], method: str = "ties", name: str = "") -> Recipe:
+    """A recipe as the mergers write it."""
+    return Recipe(
+        {
+            "format": 1,
+            "method": method,
+            "options": {"note": name} if name else {},
+            "base": {"name": "base", "hash": "b" * 32},
+            "sources": [{"name": source, "hash": source[0] * 32} for source in SOURCES],
+            "values": values,
+            "dtype": "bfloat16",
+        }
+    )
+
+
+def results_of(
+    part: str, skill: float, size: int, rng: np.random.Generator, *, graded: bool = False
+) -> tuple[ItemResult, ...]:
+    """Per-item results of a model that solves a share of the items."""
+    right = rng.random(size) < skill + 0.05
+    native = rng.random(size) < 0.95
+    scores = rng.random(size) * skill if graded else (right & native).astype(float)
+    return tuple(
+        ItemResult(
+            item=f"{part}-{i}",
+            score=float(scores[i]),
+            metrics={"acc_ja": float(scores[i]), "acc": float(right[i]), "ja": float(native[i])},
+            completion="答え: 4",
+            tokens=5,
+        )
+        for i in range(size)
+    )
+
+
+def evaluation_of(recipe: Recipe, results: Sequence[ItemResult], reason: str = "") -> Evaluation:
+    """An evaluation of these results, or a failure if there is a reason."""
+    items = item_set_hash([result.item for result in results])
+    if reason:
+        return Evaluation(recipe.hash, "p", items, "failed", -math.inf, reason)
+    score = sum(result.score for result in results) / len(results)
+    names = results[0].metrics
+    means = {n: sum(r.metrics[n] for r in results) / len(results) for n in names}
+    seconds = {"merge": 0.05, "generate": 0.4, "score": 0.01}
+    return Evaluation(
+        recipe.hash, "p", items, "ok", score, "", score, means, seconds, tuple(results)
+    )
+
+
+class Run:
+    """Writes a run into a folder; every part of it can be left out."""
+
+    def __init__(self, folder: Path, *, seed: int = 1, config: Mapping[str, Any] | None = None):
+        self.rng = np.random.default_rng(seed)
+        self.size = 40
+        sources = [
+            {
+                "name": name,
+                "path": f"acme/{name}",
+                "revision": "f" * 40,
+                "license": "apache-2.0",
+                "role": "base" if name == "base" else "source",
+                "hash": name[0] * 32,
+            }
+            for name in ("base", *SOURCES)
+        ]
+        meta = {
+            "config": canonical(config or {"seed": seed}),
+            "seed": str(seed),
+            "versions": canonical({"evoforge": "0.1.0", "python": "3.11.9"}),
+            "sources": canonical(sources),
+            "protocol": canonical({"task": "mgsm_ja", "hash": "c" * 32, "metric": "acc_ja"}),
+        }
+        self.journal = Journal.create(folder, meta)
+        # Nobody pulls the plug on a test; waiting for the disk is most of the time.
+        self.journal._connection.execute("PRAGMA synchronous=OFF")
+        self.journal.start_session(0.0, 1.5)
+
+    def judge(self, name: str, recipe: Recipe, skill: float, *, reason: str = "") -> None:
+        """Score a named recipe on all three parts."""
+        for part in PARTS:
+            evaluation = evaluation_of(recipe, results_of(part, skill, self.size, self.rng), reason)
+            found = self.journal.record.find(recipe.hash, "p", evaluation.item_set)
+            with self.journal.transaction():
+                number = found or self.journal.add_evaluation(evaluation)
+                self.journal.add_role(name, part, recipe.hash, number)
+
+    def baselines(self, **reasons: str) -> None:
+        """Score the baselines."""
+        for name, skill in SKILL.items():
+            recipe = recipe_of({}, name=name)
+            self.judge(f"baseline:{name}", recipe, skill, reason=reasons.get(name, ""))
+
+    def search(
+        self,
+        *,
+        groups: Sequence[str] = ("all",),
+        parameters: Sequence[str] = ("weight", "density"),
+        sources: Sequence[str] = SOURCES,
+        generations: int = 5,
+        population: int = 4,
+        failures: float = 0.0,
+        level: float | None = None,
+        stage: str = "ps",
+    ) -> Recipe | None:
+        """Search; better towards the upper end of every gene. Returns the best recipe."""
+        names = [f"{g}.{s}.{p}" for g in groups for s in sources for p in parameters]
+        facts = {"names": names, "low": [0.0] * len(names), "high": [1.5] * len(names)}
+        facts |= {"population": population, "evaluations": generations * population}
+        facts |= {"minutes": None, "merge": "ties", "optimizer": "cma_es"}
+        self.journal.add_stage(stage, facts | {"metric": "acc_ja", "direction": "max"})
+        best: tuple[float, Recipe | None] = (-math.inf, None)
+        centre = np.full(len(names), 0.4)
+        for generation in range(generations):
+            drawn = self.rng.normal(centre, 0.2, size=(population, len(names)))
+            genomes = list(np.clip(drawn, 0, 1))
+            asked = [(genome, self._recipe(names, genome)) for genome in genomes]
+            fitness = self._generation(stage, generation, asked, failures, level)
+            for (_, recipe), value in zip(asked, fitness, strict=True):
+                best = max(best, (value, recipe), key=lambda pair: pair[0])
+            centre = np.clip(centre + self.rng.normal(0.02, 0.04, len(names)), 0, 1)
+        return best[1]
+
+    def _recipe(self, names: Sequence[str], genome: np.ndarray) -> Recipe:
+        values: dict[str, Any] = {}
+        for name, gene in zip(names, genome, strict=True):
+            group, source, parameter = name.split(".")
+            numbers = values.setdefault(group, {}).setdefault(source, {})
+            numbers[parameter] = round(1.5 * float(gene), 6)
+        return recipe_of(values)
+
+    def _generation(self, stage, generation, asked, failures, level) -> np.ndarray:
+        items = [f"search-{i}" for i in range(self.size)]
+        self.journal.add_generation(stage, generation, asked, items)
+        fitness = []
+        for position, (genome, recipe) in enumerate(asked):
+            skill = level if level is not None else 0.15 + 0.5 * float(genome.mean()) ** 1.5
+            reason = "out of memory" if self.rng.random() < failures else ""
+            results = results_of("search", skill, self.size, self.rng)
+            if level is not None:
+                results = tuple(ItemResult(r.item, level, {}, "", 0) for r in results)
+            evaluation = evaluation_of(recipe, results, reason)
+            number = self.record.find(recipe.hash, "p", evaluation.item_set)
+            cached = number is not None
+            with self.journal.transaction():
+                number = number or self.journal.add_evaluation(evaluation)
+                self.journal.assign(stage, generation, position, number, cached=cached)
+            fitness.append(self.record.evaluation(number).fitness)
+        self.journal.tell(stage, generation, np.array(fitness))
+        return np.array(fitness)
+
+    def win(self, recipe: Recipe, skill: float = 0.6) -> None:
+        """Name the winner."""
+        self.judge("winner", recipe, skill)
+
+    @property
+    def record(self) -> Record:
+        """What was written."""
+        return self.journal.record
+
+
+@pytest.fixture
+def new_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Start runs in folders below tmp_path; all are closed at the end."""
+    runs: list[Run] = []
+
+    def start(folder: str = "run", **options: Any) -> Run:
+        runs.append(Run(tmp_path / folder, **options))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.journal.close()
+
+
+@pytest.fixture
+def complete(new_run: Callable[..., Run]) -> Run:
+    """A small finished run with baselines, failures and a winner."""
+    run = new_run()
+    run.baselines()
+    best = run.search(failures=0.15)
+    assert best is not None
+    run.win(best)
+    run.journal.finish()
+    return run
+
+
+@pytest.fixture
+def content() -> Callable[[Path], Any]:
+    """Read a JSON file."""
+    return lambda path: json.loads(path.read_text("utf-8"))

@@ -1,0 +1,98 @@
+import re
+
+import pytest
+import yaml
+
+from evoforge.report.card import card, escape, hub_id
+from evoforge.report.result import build
+
+
+@pytest.fixture
+def made(complete):
+    result = build(complete.record)
+    return card(complete.record, result), result
+
+
+def front(text):
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_the_header_is_what_the_hub_reads(made):
+    text, result = made
+    head = front(text)
+    assert head["base_model"] == ["acme/base", "acme/ja", "acme/math_a", "acme/math_b"]
+    assert head["base_model_relation"] == "merge"
+    assert head["tags"] == ["merge", "evoforge", "ties"]
+    assert (head["library_name"], head["license"]) == ("transformers", "apache-2.0")
+    (score,) = head["model-index"][0]["results"]
+    assert score["metrics"][0]["value"] == pytest.approx(result["winner"]["test"]["score"])
+    assert score["dataset"]["name"] == "mgsm_ja"
+
+
+def test_the_text_says_how_it_was_made(made):
+    text, result = made
+    for wanted in (result["winner"]["recipe"], "c" * 32, "f" * 40, "seed 1", "evoforge 0.1.0"):
+        assert wanted in text
+    assert '"method":"ties"' in text
+    assert "test items were held out" in text
+    assert "10.1038/s42256-024-00975-8" in text
+
+
+@pytest.mark.parametrize("licences", [("mit", "apache-2.0"), (None, None), ("mit", None)])
+def test_licences_that_differ_or_are_unknown_are_other(complete, licences):
+    result = build(complete.record)
+    for source, licence in zip(result["sources"], licences * 2, strict=True):
+        source["license"] = licence
+    text = card(complete.record, result)
+    assert front(text)["license"] == "other"
+    assert "the conditions of each parent apply" in text
+    assert all((licence or "unknown") in text for licence in licences)
+
+
+def test_a_path_of_this_machine_is_not_told(complete):
+    result = build(complete.record)
+    result["sources"][1] |= {"path": "/home/me/secret/ja", "revision": None}
+    result["sources"][2] |= {"path": "bundled:math_a", "revision": None}
+    text = card(complete.record, result)
+    assert "secret" not in text
+    assert front(text)["base_model"] == ["acme/base", "ja", "math_a", "acme/math_b"]
+
+
+def test_a_folder_that_looks_like_a_hub_id_is_none():
+    assert hub_id({"name": "ja", "path": "models/ja", "revision": None}) == "ja"
+    assert hub_id({"name": "ja", "path": "acme/ja", "revision": "f" * 40}) == "acme/ja"
+
+
+def test_what_users_write_cannot_break_the_page(complete):
+    result = build(complete.record)
+    evil = "x|y\n# [z](http://a) <script>`*_"
+    result["protocol"]["name"] = evil
+    result["sources"][1]["license"] = evil
+    text = card(complete.record, result)
+    # What stands in fenced blocks is shown as it is.
+    body = re.sub(r"(`{3,}).*?\n\1", "", text.split("---\n", 2)[2], flags=re.S)
+    assert "<script>" not in body
+    assert not re.search(r"^# \[z\]", body, re.M)
+    assert front(text)["model-index"][0]["results"][0]["dataset"]["name"] == evil
+
+
+def test_a_fence_in_a_name_does_not_end_the_code(new_run):
+    run = new_run()
+    run.win(run.search(sources=("a```b",), generations=1))
+    assert "\n````json\n" in card(run.record, build(run.record))
+
+
+def test_escape_by_hand():
+    assert escape("a_b|c\nd<e>&") == r"a\_b\|c d&lt;e&gt;&amp;"
+
+
+def test_a_failed_test_score_is_left_out(complete):
+    result = build(complete.record)
+    result["winner"]["test"] = None
+    assert "model-index" not in front(card(complete.record, result))
+
+
+def test_a_run_without_winner_has_no_card(new_run):
+    run = new_run()
+    with pytest.raises(ValueError, match="no model card"):
+        card(run.record, build(run.record))

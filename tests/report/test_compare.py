@@ -1,0 +1,124 @@
+import csv
+
+import pytest
+
+from evoforge.errors import ConfigError
+from evoforge.report.compare import compare, compared, find, main
+from evoforge.report.comparison_plot import grouped
+from evoforge.report.difference import differences, flatten
+
+
+def optimizer(name, **options):
+    return {"_target_": f"evoforge.optimizer.{name}", **options}
+
+
+@pytest.fixture
+def sweep(new_run, tmp_path):
+    """Two population sizes with two seeds each; the last run is not finished."""
+    for population in (4, 8):
+        for seed in (1, 2):
+            config = {
+                "seed": seed,
+                "optimizer": optimizer("cma_es.CmaEs", population=population, seed=seed),
+            }
+            run = new_run(f"sweep/{population}_{seed}", seed=seed, config=config)
+            run.baselines()
+            best = run.search(generations=3, population=population)
+            if (population, seed) != (8, 2):
+                run.win(best)
+                run.journal.finish()
+    return tmp_path / "sweep"
+
+
+def test_a_sweep_is_compared(sweep, tmp_path, content):
+    compare([sweep], tmp_path / "out")
+    found = content(tmp_path / "out" / "comparison.json")["runs"]
+    assert [row["run"] for row in found] == ["4_1", "4_2", "8_1", "8_2"]
+    assert [row["config.population"] for row in found] == [4, 4, 8, 8]
+    assert found[0]["low"] < found[0]["score"] < found[0]["high"]
+    assert found[0]["best_source"] == "ja"
+    with (tmp_path / "out" / "comparison.csv").open() as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["finished"] * 3 + ["unfinished"]
+    assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000
+
+
+def test_runs_that_differ_in_their_seed_alone_stand_together(sweep):
+    groups = grouped(compared([sweep]))
+    assert {label: [seed for seed, _ in runs] for label, runs in groups.items()} == {
+        "population 4": ["seed 1", "seed 2"],
+        "population 8": ["seed 1", "seed 2"],
+    }
+
+
+def test_runs_that_died_are_listed(sweep, tmp_path):
+    (sweep / "9_1" / ".hydra").mkdir(parents=True)
+    (sweep / ".hydra").mkdir()
+    (sweep / "9_2").mkdir()
+    (sweep / "9_2" / "journal.sqlite").write_bytes(b"no database at all" * 100)
+    found = compare([sweep], tmp_path / "out")
+    status = {run.name: run.status for run in found.runs}
+    assert (status["9_1"], status["9_2"]) == ("not started", "damaged")
+    assert len(found.runs) == 6
+
+
+def test_one_run_without_any_candidate_is_compared(new_run, tmp_path):
+    new_run("alone")
+    found = compare([tmp_path / "alone"], tmp_path)
+    assert (found.runs[0].name, found.runs[0].status) == ("alone", "unfinished")
+
+
+def test_a_run_where_all_failed_is_compared(new_run, tmp_path):
+    new_run("alone").search(failures=1.1, generations=2)
+    assert compare([tmp_path / "alone"], tmp_path).runs[0].status == "failed"
+
+
+def test_the_same_run_named_twice_counts_once(sweep):
+    assert len(find([sweep, sweep / "4_1"])) == 4
+
+
+def test_the_command_prints_a_table_and_writes_beside_the_runs(sweep, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    assert main([str(sweep)]) == 0
+    printed = capsys.readouterr().out
+    assert "population" in printed
+    assert "unfinished" in printed
+    assert (sweep / "comparison.png").is_file()
+
+
+def test_a_folder_without_run_is_one_sentence(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert "there is no run in" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="there is no folder"):
+        find([tmp_path / "gone"])
+
+
+def test_flatten_by_hand():
+    config = {"a": {"b": 1}, "c": [{"d": 2}], "e": [1, 2], "hydra": {"x": 1}}
+    assert flatten(config) == {"a.b": 1, "c.0.d": 2, "e": "[1, 2]"}
+
+
+def test_only_what_differs_is_told_by_its_shortest_name():
+    one = flatten({"seed": 1, "merge": {"size": 1, "t": 1}, "task": {"size": 1}})
+    two = flatten({"seed": 2, "merge": {"size": 2, "t": 1}, "task": {"size": 3}})
+    assert differences([one, two]) == [
+        {"merge.size": 1, "task.size": 1, "seed": 1},
+        {"merge.size": 2, "task.size": 3, "seed": 2},
+    ]
+
+
+def test_another_optimizer_is_one_difference():
+    one = flatten({"optimizer": optimizer("cma_es.CmaEs", sigma=0.2, population=4)})
+    two = flatten({"optimizer": optimizer("genetic.Genetic", mutation=0.1, population=8)})
+    assert differences([one, two]) == [
+        {"optimizer": "cma_es", "population": 4},
+        {"optimizer": "genetic", "population": 8},
+    ]
+
+
+def test_a_seed_that_is_handed_on_is_not_told_twice():
+    one, two = ({"seed": seed, "fitness.seed": seed, "task.seed": 7 - seed} for seed in (1, 2))
+    assert differences([one, two]) == [{"task.seed": 6, "seed": 1}, {"task.seed": 5, "seed": 2}]
+
+
+def test_a_run_without_settings_does_not_count():
+    assert differences([{"seed": 1}, {"seed": 2}, {}]) == [{"seed": 1}, {"seed": 2}, {"seed": None}]

@@ -1,0 +1,119 @@
+import copy
+import io
+
+import pytest
+from rich.console import Console
+
+from evoforge.report.result import build
+from evoforge.report.summary import Scale, best_source, p_value, reading, rows, share
+from evoforge.report.table import summary
+
+
+def shown(renderable, width=120):
+    text = io.StringIO()
+    Console(file=text, width=width).print(renderable)
+    return text.getvalue()
+
+
+def test_tables_name_every_model_and_mark_the_best_source(complete):
+    text = shown(summary(complete.record, build(complete.record)))
+    for name in ("ja", "math_a", "math_b", "uniform soup", "start point", "winner"):
+        assert name in text
+    assert text.count("(best source)") == 1
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_tables_fit_a_pipe_without_colour_or_loss(complete, width):
+    text = shown(summary(complete.record, build(complete.record)), width)
+    assert "\x1b" not in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_tables_of_a_run_without_winner(new_run):
+    run = new_run()
+    run.baselines(ja="out of memory")
+    run.search(generations=1)
+    text = shown(summary(run.record, build(run.record)))
+    assert "has no winner yet" in text
+    assert "failed" in text
+
+
+def test_tables_of_an_empty_run(new_run):
+    run = new_run()
+    assert "0 candidates" in shown(summary(run.record, build(run.record)))
+
+
+def test_layers_stand_in_their_order(new_run):
+    run = new_run()
+    run.win(run.search(groups=[f"layer{i}" for i in range(12)], generations=1))
+    text = shown(summary(run.record, build(run.record)))
+    assert text.index("layer2 ") < text.index("layer10 ")
+
+
+def test_two_hundred_genes_are_cut_short(new_run):
+    run = new_run()
+    groups = [f"layer{i}" for i in range(67)]
+    run.win(run.search(groups=groups, parameters=("weight",), generations=1))
+    assert "27 groups more" in shown(summary(run.record, build(run.record)))
+
+
+def test_markup_in_names_is_shown_as_it_stands(complete):
+    result = build(complete.record)
+    result["sources"][1]["name"] = "[red]ja[/red]"
+    for part in ("baselines", "paired"):
+        result[part]["[red]ja[/red]"] = result[part].pop("ja")
+    assert "[red]ja[/red]" in shown(summary(complete.record, result))
+
+
+def test_sources_come_first_and_the_winner_last(complete):
+    kinds = [row.kind for row in rows(build(complete.record))]
+    assert kinds == ["source"] * 3 + ["merge"] * 2 + ["winner"]
+
+
+def test_the_best_source_is_the_best_on_the_test_items(complete):
+    result = build(complete.record)
+    scores = {name: result["baselines"][name]["test"]["score"] for name in ("ja", "math_a")}
+    assert best_source(result) == max(scores, key=scores.get)
+
+
+def paired_of(result, difference, p):
+    best = best_source(result)
+    result = copy.deepcopy(result)
+    result["paired"][best] |= {"difference": difference, "low": 0.25, "high": 0.35, "p": p}
+    return reading(result)[0]
+
+
+def test_reading_says_how_sure_it_is(complete):
+    result = build(complete.record)
+    won = paired_of(result, 0.312, 0.0002)
+    assert "beats the best source, ja, by 31.2 points [25.0, 35.0], p < 0.001" in won
+    assert "40 test items, used once" in won
+    assert "is worse than the best source, ja, by 31.2 points" in paired_of(result, -0.312, 0.01)
+    assert "not clearly different" in paired_of(result, 0.1, 0.2)
+
+
+def test_reading_names_the_winners_curse(complete):
+    result = build(complete.record)
+    result["winner"]["search"]["score"] = 0.7
+    result["winner"]["test"]["score"] = 0.6
+    assert "10.0 points better in the search" in reading(result)[1]
+    result["winner"]["test"]["score"] = 0.75
+    assert "5.0 points better on the test items" in reading(result)[1]
+
+
+def test_lower_can_be_better(complete):
+    result = build(complete.record)
+    for stage in result["stages"].values():
+        stage["direction"] = "min"
+    assert "beats" in paired_of(result, -0.312, 0.01)
+    assert "lower is better" in shown(summary(complete.record, result))
+
+
+def test_numbers_as_they_are_printed():
+    assert Scale(True).number(0.3125) == "31.2"
+    assert Scale(True).number(-0.02, sign=True) == "-2.0"
+    assert Scale(False).number(12.34567) == "12.346"
+    assert share(0.41, 100) == "41/100"
+    assert share(0.4155, 100) == "0.415"
+    assert (p_value(0.0004), p_value(0.0213)) == ("p<0.001", "p=0.021")

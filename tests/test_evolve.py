@@ -1,0 +1,231 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evoforge.errors import ConfigError, JournalError, SearchError
+from evoforge.evolve import Budget
+from tests.loop import Search, content
+
+LOOP = Path(__file__).parent / "loop.py"
+
+
+@pytest.fixture
+def search(pico, tmp_path):
+    """Return a maker of searches in one folder, closed at the end."""
+    made = []
+
+    def make(**options):
+        for earlier in made:
+            earlier.journal.close()
+        made.append(Search(pico, tmp_path / "run", **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.journal.close()
+
+
+def test_search_finds_a_better_merge_than_its_start(search):
+    found = search(evaluations=80)
+    winner = found.run()
+    roles = found.record.roles()
+    best = found.record.evaluation(roles["winner", "test"])
+    start = found.record.evaluation(roles["baseline:start_point", "test"])
+    assert best.score > start.score
+    assert winner.recipe.hash == best.recipe == winner.candidate.identity
+
+
+def test_every_baseline_is_scored_on_every_part_and_before_the_search(search):
+    found = search()
+    found.run()
+    names = {"base", "a", "b", "c", "uniform_soup", "unoptimised_ties", "start_point"}
+    for part in ("search", "select", "test"):
+        scored = {name for name, p in found.record.roles() if p == part}
+        assert {f"baseline:{name}" for name in names} <= scored
+    kinds = [event.kind for event in found.record.events()]
+    assert kinds.index("candidate") > kinds.index("stage") > len(names) - 1
+
+
+def test_a_source_as_baseline_is_the_source_bit_for_bit(search):
+    from evoforge.baseline import baselines
+    from evoforge.merge.base import Mergers
+
+    found = search()
+    recipe = baselines(found.pool, found.merger)["a"]
+    candidate = Mergers(found.pool).build(recipe)
+    for name in candidate.names:
+        assert (candidate.tensor(name) == found.pool.tensors("a")[name]).all()
+
+
+def test_the_same_seed_gives_the_same_journal(pico, tmp_path):
+    contents = []
+    for place in ("one", "two"):
+        np.random.seed(len(place) + ord(place[0]))
+        found = Search(pico, tmp_path / place)
+        found.run()
+        found.journal.close()
+        contents.append(content(tmp_path / place))
+    assert contents[0] == contents[1]
+
+
+def test_another_seed_gives_another_search(pico, tmp_path):
+    for seed in (0, 1):
+        found = Search(pico, tmp_path / str(seed), seed=seed)
+        found.run()
+        found.journal.close()
+    first, second = (content(tmp_path / str(seed))["candidates"] for seed in (0, 1))
+    assert first != second
+
+
+@pytest.mark.parametrize("commits", [3, 9, 17, 30, 38, 50])
+def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_journal(pico, tmp_path, commits):
+    models = ",".join(map(str, pico.values()))
+    command = [sys.executable, str(LOOP), models, str(tmp_path / "killed"), str(commits)]
+    env = {**os.environ, "PYTHONPATH": str(LOOP.parents[1])}
+    first = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert first.returncode == -signal.SIGKILL, first.stderr
+    resumed = Search(pico, tmp_path / "killed")
+    resumed.run()
+    resumed.journal.close()
+    whole = Search(pico, tmp_path / "whole")
+    whole.run()
+    whole.journal.close()
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+    assert resumed.evaluator.evaluated < whole.evaluator.evaluated
+
+
+def test_a_complete_run_is_replayed_without_evaluating(search):
+    search().run()
+    again = search()
+    again.run()
+    assert again.evaluator.evaluated == 0
+
+
+def test_a_failure_is_recorded_and_the_search_goes_on(search):
+    # One candidate of the first generation fails; the rest of the search does not care.
+    probe = search()
+    genome = probe.stage.optimizer.ask()[2]
+    doomed = probe.merger.recipe(genome).hash
+    found = search(fail=lambda candidate: candidate.identity == doomed)
+    assert found.run() is not None
+    record = found.record.generation("search", 0)[2]
+    evaluation = found.record.evaluation(record.evaluation)
+    assert (evaluation.status, evaluation.fitness) == ("failed", float("-inf"))
+    assert evaluation.reason == "MergeError: made to fail"
+    assert len(found.record.candidates()) == 24
+
+
+def test_a_search_stops_when_more_than_half_of_a_generation_failed(search):
+    found = search(fail=lambda candidate: True)
+    with pytest.raises(SearchError, match="4 of 4 candidates of generation 0 failed, the first"):
+        found.run()
+
+
+def test_equal_recipes_are_evaluated_once(pico, tmp_path):
+    class Stubborn:
+        """Asks the same genome twice in every generation."""
+
+        population = 4
+
+        def __init__(self, space):
+            self.generator = np.random.default_rng(0)
+            self.dim = space.dim
+
+        def ask(self):
+            genomes = self.generator.random((4, self.dim))
+            genomes[3] = genomes[0]
+            return genomes
+
+        def tell(self, genomes, fitness):
+            assert fitness[3] == fitness[0]
+
+        def recommend(self):
+            return None
+
+    found = Search(pico, tmp_path / "run")
+    stage = found.stage
+    found.stage = type(stage)(
+        stage.name,
+        stage.merger,
+        Stubborn(stage.merger.space),
+        stage.fitness,
+        stage.budget,
+        stage.facts,
+    )
+    found.run()
+    assert found.record.count("hits") == 6
+    cached = [record.cached for record in found.record.generation("search", 0)]
+    assert cached == [False, False, False, True]
+    found.journal.close()
+
+
+def test_budget_is_spent_in_whole_generations(search):
+    found = search(evaluations=11)
+    found.run()
+    assert len(found.record.candidates()) == 8
+
+
+def test_budget_below_one_generation_is_refused(search):
+    with pytest.raises(ConfigError, match=r"at least one generation of 4, got 3; set budget"):
+        search(evaluations=3).run()
+
+
+@pytest.mark.parametrize("limits", [{}, {"evaluations": 0}, {"minutes": 0}])
+def test_budgets_that_make_no_sense_name_the_option(limits):
+    with pytest.raises(ConfigError, match=r"set budget\."):
+        Budget(**limits)
+
+
+def test_going_on_with_another_search_is_refused(search):
+    search().run()
+    with pytest.raises(JournalError, match="did not ask the recorded genomes"):
+        search(seed=1).run()
+
+
+def test_last_digits_of_another_processor_do_not_matter(search, tmp_path, caplog):
+    search().run()
+    search().journal.close()
+    connection = sqlite3.connect(tmp_path / "run" / "journal.sqlite")
+    ((genome,),) = connection.execute(
+        "SELECT genome FROM candidates WHERE generation=2 AND position=1"
+    ).fetchall()
+    nudged = np.nextafter(np.frombuffer(genome), 2).tobytes()
+    connection.execute(
+        "UPDATE candidates SET genome=? WHERE generation=2 AND position=1", (nudged,)
+    )
+    connection.commit()
+    connection.close()
+    again = search()
+    assert again.run() is not None
+    assert again.evaluator.evaluated == 0
+    assert "generation 2 was asked on another kind of processor" in caplog.text
+
+
+def test_going_on_with_other_sources_is_refused(search, pico, tmp_path, save_pico):
+    search().run()
+    search().journal.close()
+    other = {**pico, "a": save_pico("a", seed=99, near=pico["base"])}
+    changed = Search(other, tmp_path / "run")
+    with pytest.raises(JournalError, match="recorded another baseline:a than this run has"):
+        changed.run()
+    changed.journal.close()
+
+
+def test_candidates_of_a_generation_share_their_items_and_the_next_has_others(search):
+    found = search()
+    found.run()
+    sets = [
+        {
+            found.record.evaluation(r.evaluation).item_set
+            for r in found.record.generation("search", g)
+        }
+        for g in range(3)
+    ]
+    assert all(len(each) == 1 for each in sets)
+    assert len(set.union(*sets)) == 3

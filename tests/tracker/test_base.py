@@ -1,0 +1,115 @@
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evoforge.record import Record
+from evoforge.tracker._redact import HIDDEN, redact
+from evoforge.tracker.base import Named, Progress, Scored, Staged, Told, Tracker, Trackers
+
+
+class Note(Tracker):
+    """Notes its calls; breaks at the method it is told to."""
+
+    def __init__(self, breaks_at: str = "") -> None:
+        self.breaks_at = breaks_at
+        self.calls: list[str] = []
+
+    def _note(self, name: str) -> None:
+        self.calls.append(name)
+        if name == self.breaks_at:
+            raise RuntimeError("the network is gone")
+
+    def start(self, record: Record) -> None:
+        self._note("start")
+
+    def update(self) -> None:
+        self._note("update")
+
+    def finish(self, status: str, result: Mapping[str, Any] | None) -> None:
+        self._note("finish")
+
+
+@pytest.mark.parametrize("method", ["start", "update", "finish"])
+def test_a_raising_tracker_is_dropped_and_the_run_goes_on(method, new_run, caplog):
+    broken, sound = Note(method), Note()
+    trackers = Trackers([broken, sound])
+    with caplog.at_level(logging.WARNING):
+        trackers.start(new_run.journal.record)
+        trackers.update()
+        trackers.update()
+        trackers.finish("finished", None)
+    assert sound.calls == ["start", "update", "update", "finish"]
+    assert broken.calls[broken.calls.index(method) :] in ([method, "finish"], ["finish"] * 2)
+    assert len(caplog.records) == 1
+    assert "the network is gone" in caplog.text
+
+
+def test_an_interrupt_is_not_swallowed(new_run):
+    tracker = Note()
+    tracker.update = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Trackers([tracker]).update()
+
+
+def test_news_come_once_and_in_order(whole_run):
+    progress = Progress(whole_run[0].journal.record)
+    news = list(progress.news())
+    assert isinstance(news[0], Named)
+    assert isinstance(news[1], Staged)
+    assert [n.index for n in news if isinstance(n, Scored)] == list(range(12))
+    assert [n.generation for n in news if isinstance(n, Told)] == [0, 1, 2]
+    assert list(progress.news()) == []
+    assert (progress.candidates, progress.failures, progress.hits) == (12, 1, 3)
+
+
+def test_a_generation_is_summed_up(whole_run):
+    run = whole_run[0]
+    told = [n for n in Progress(run.journal.record).news() if isinstance(n, Told)][1]
+    # Scores 0.10, failed, 0.12, and 0.10 again from the cache.
+    assert told.best == told.best_so_far == pytest.approx(0.12)
+    assert told.mean == pytest.approx(0.32 / 3)
+    assert told.min == pytest.approx(0.10)
+    assert (told.failures, told.hits) == (1, 1)
+    assert told.seconds == pytest.approx(2 * 0.75)
+    genomes = np.array([c.genome for c in run.journal.record.generation("ps", 1)])
+    assert told.spread == pytest.approx(genomes.std(axis=0).mean())
+
+
+def test_the_best_of_a_run_outlives_a_worse_generation(new_run):
+    new_run.stage()
+    new_run.generation(5)
+    new_run.generation(2)
+    told = [n for n in Progress(new_run.journal.record).news() if isinstance(n, Told)]
+    assert [t.best_so_far for t in told] == pytest.approx([0.52, 0.52])
+    assert told[1].best == pytest.approx(0.22)
+
+
+@pytest.mark.parametrize("name", ["hf_token", "api_key", "apikey", "Password", "client-secret"])
+def test_secrets_are_taken_out_by_name(name):
+    assert redact({"a": [{name: "letmein"}]}) == {"a": [{name: HIDDEN}]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hf_" + "a1B2" * 8,
+        "0123456789abcdef" * 2 + "01234567",
+        "see https://me:pw@host/x",
+        "sk-" + "a" * 20,
+    ],
+)
+def test_secrets_are_taken_out_by_look(value):
+    assert HIDDEN in redact({"note": value})["note"]
+
+
+def test_secrets_of_the_environment_are_taken_out(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "plain-words")
+    assert redact(["with plain-words inside"]) == [f"with {HIDDEN} inside"]
+
+
+def test_what_only_sounds_like_a_secret_stays():
+    kept = {"max_new_tokens": 256, "tokenizer": "base", "revision": "a" * 40, "keywords": "x"}
+    assert redact(kept) == kept

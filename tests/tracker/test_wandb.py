@@ -1,0 +1,238 @@
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from evoforge.errors import ConfigError
+from evoforge.tracker.wandb import Wandb, run_id
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+@pytest.fixture
+def follow(read_mirror):
+    """Follows a run that is there already, and reads back what W&B has of it."""
+
+    def follow(run, result=None, status="finished", **options):
+        tracker = Wandb(**{"mode": "offline", **options})
+        tracker.start(run.journal.record)
+        tracker.finish(status, result)
+        return read_mirror(run.journal.folder)
+
+    return follow
+
+
+def assert_every_candidate_is_there_once(mirror, run):
+    wanted = run.journal.record.candidates()
+    found = {(r["candidate/generation"], r["candidate/position"]): r for r in mirror.candidates}
+    assert len(mirror.candidates) == len(found) == len(wanted)
+    for candidate in wanted:
+        row = found[candidate.generation, candidate.position]
+        genes = [row[f"candidate/genome/{name.replace('.', '/')}"] for name in run.names]
+        assert genes == candidate.genome.tolist()  # bit for bit
+        assert row["candidate/recipe"] == candidate.recipe
+        assert row["candidate/cached"] == candidate.cached
+
+
+def test_a_run_that_is_followed_is_there_once_and_whole(new_run, read_mirror):
+    tracker = Wandb(mode="offline")
+    tracker.start(new_run.journal.record)
+    new_run.role("baseline:ja", "search", 0.4)
+    new_run.stage()
+    for generation in range(3):
+        new_run.generation(generation)
+        tracker.update()
+    tracker.finish("finished", new_run.finish())
+    mirror = read_mirror(new_run.journal.folder)
+    assert_every_candidate_is_there_once(mirror, new_run)
+    assert [row["generation/index"] for row in mirror.generations] == [0, 1, 2]
+    assert mirror.exit_code == 0
+
+
+def test_the_mirror_of_a_whole_run(whole_run, follow):
+    run, result = whole_run
+    (run.journal.folder / "progress.png").write_bytes(b"not looked at")
+    mirror = follow(run, result, tags=["try"], group="sweep-1")
+
+    assert mirror.axes["candidate/*"] == "candidate/index"
+    assert mirror.axes["generation/*"] == "generation/index"
+
+    assert mirror.config["models"] == {"hf_token": "[redacted]", "revision": "a" * 40}
+    assert mirror.config["task"] == {"max_new_tokens": 24, "name": "toy_ja"}
+    assert mirror.run.run_id == run_id(run.journal.record)
+    assert mirror.run.display_name == "ties-toy_ja-cma_es-s7"
+    assert (mirror.run.run_group, mirror.run.job_type) == ("sweep-1", "search")
+    assert list(mirror.run.tags) == ["ties", "toy_ja", "cma_es", "try"]
+
+    (failed,) = [row for row in mirror.candidates if row["candidate/failed"]]
+    assert failed["candidate/reason"] == "NaN in the weights"
+    assert "candidate/fitness" not in failed
+    scored = mirror.candidates[1]
+    assert scored["candidate/metric/japanese"] == 1
+    assert scored["candidate/seconds/generate"] == 0.5
+    assert scored["candidate/value/all/ja/weight"] == scored["candidate/genome/all/ja/weight"]
+
+    last = mirror.generations[-1]
+    assert last["generation/best"] == last["generation/best_so_far"] == pytest.approx(0.22)
+    assert mirror.summary["best"] == pytest.approx(0.22)
+    assert mirror.summary["winner/test"] == 0.75
+    assert mirror.summary["winner/test_high"] == 0.9
+    assert mirror.summary["baseline/ja/test"] == 0.5
+    assert mirror.summary["status"] == "finished"
+
+    (artifact,) = [a for a in mirror.artifacts if a.type == "result"]
+    names = {entry.path for entry in artifact.manifest.contents}
+    assert {"recipe.json", "result.json", "progress.png", "candidates-ps.table.json"} <= names
+
+
+def test_a_run_logged_again_is_the_same(whole_run, follow):
+    run, result = whole_run
+    (run.journal.folder / "result.json").write_text(json.dumps(result))
+    first = follow(run, result)
+    second = follow(run, result)
+    assert second.run.run_id == first.run.run_id
+    assert_every_candidate_is_there_once(second, run)
+
+
+def test_two_runs_in_one_process_stay_apart(new_run, make_run, tmp_path, read_mirror):
+    other = make_run(tmp_path / "other")
+    trackers = []
+    for number, run in enumerate((new_run, other)):
+        run.stage()
+        trackers.append(Wandb(mode="offline"))
+        trackers[-1].start(run.journal.record)
+        run.generation(number)
+    for tracker, run in zip(trackers, (new_run, other), strict=True):
+        tracker.finish("interrupted", None)
+        assert_every_candidate_is_there_once(read_mirror(run.journal.folder), run)
+
+
+def test_a_long_genome_goes_into_the_table_only(new_run, follow):
+    new_run.dim = 70
+    new_run.stage()
+    new_run.generation(0)
+    mirror = follow(new_run)
+    assert not [name for name in mirror.candidates[0] if "genome" in name]
+    tables = new_run.journal.folder.glob("wandb/offline-run-*/files/media/table/candidates/*.json")
+    (table,) = [json.loads(path.read_text()) for path in tables]
+    column = table["columns"].index("genome")
+    found = [json.loads(line[column]) for line in table["data"]]
+    assert found == [c.genome.tolist() for c in new_run.journal.record.candidates()]
+
+
+def test_the_table_grows_with_each_generation_and_misses_no_line(new_run, read_mirror):
+    new_run.stage()
+    tracker = Wandb(mode="offline")
+    tracker.start(new_run.journal.record)
+    for generation in range(3):
+        new_run.generation(generation, tell=generation < 2)
+        tracker.update()
+    tracker.finish("interrupted", None)
+    mirror = read_mirror(new_run.journal.folder)
+    lengths = [row["candidates/ps.nrows"] for row in mirror.rows if "candidates/ps.nrows" in row]
+    assert lengths == [4, 8, 12]
+    assert mirror.exit_code == 255
+
+
+def test_without_an_account_it_goes_offline_and_says_so(new_run, follow, caplog):
+    with caplog.at_level(logging.INFO, logger="evoforge"):
+        mirror = follow(new_run, mode="auto")
+    assert mirror.exit_code == 0
+    assert "no W&B API key" in caplog.text
+    assert "wandb sync" in caplog.text
+
+
+def test_disabled_leaves_nothing(new_run):
+    tracker = Wandb(mode="disabled")
+    tracker.start(new_run.journal.record)
+    tracker.update()
+    tracker.finish("finished", None)
+    assert not (new_run.journal.folder / "wandb").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("mode", "shared"), ("mode", "Offline"), ("timeout", 0.0), ("max_genes", -1)],
+)
+def test_an_option_out_of_range_is_named(option, value):
+    with pytest.raises(ConfigError, match=f"tracker.wandb.{option}"):
+        Wandb(**{option: value})
+
+
+def run_in_process(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_killed_process_leaves_its_candidates(tmp_path, read_mirror):
+    process = run_in_process(
+        """
+        import sys, time
+        from pathlib import Path
+        from conftest import Run
+        from evoforge.journal import Journal
+        from evoforge.tracker.wandb import Wandb
+
+        run = Run(Journal.create(Path(sys.argv[1]), {"config": "{}"}))
+        tracker = Wandb(mode="offline")
+        tracker.start(run.journal.record)
+        run.stage()
+        run.generation(0)
+        tracker.update()
+        time.sleep(2.5)
+        print("now", flush=True)
+        time.sleep(60)
+        """,
+        str(tmp_path / "run"),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "now\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(read_mirror(tmp_path / "run").candidates) == 4
+
+
+def test_a_dead_server_makes_it_go_offline_in_time(tmp_path):
+    process = run_in_process(
+        """
+        import logging, sys, time
+        from pathlib import Path
+        from conftest import Run, read_mirror
+        from evoforge.journal import Journal
+        from evoforge.tracker.wandb import Wandb
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        run = Run(Journal.create(Path(sys.argv[1]), {"config": "{}"}))
+        run.stage()
+        run.generation(0)
+        began = time.monotonic()
+        tracker = Wandb(mode="online", timeout=1.0)
+        tracker.start(run.journal.record)
+        tracker.finish("finished", None)
+        assert time.monotonic() - began < 10
+        assert len(read_mirror(run.journal.folder).candidates) == 4
+        """,
+        str(tmp_path / "run"),
+        WANDB_BASE_URL="http://127.0.0.1:9",
+        WANDB_API_KEY="0123456789" * 4,
+    )
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "so it logs offline" in output
