@@ -6,7 +6,7 @@ from evoforge.merge._task_vectors import Magnitudes, keep_largest, random_mask
 
 
 @pytest.mark.parametrize("density", [0.001, 0.1, 0.5, 0.73, 0.999])
-@pytest.mark.parametrize("size", [7, 1000, 50_001])
+@pytest.mark.parametrize("size", [7, 1000, 400_001])
 def test_threshold_is_the_exact_kth_magnitude(density, size):
     delta = torch.randn(size, generator=torch.Generator().manual_seed(size))
     count = max(1, int(density * size))
@@ -34,19 +34,19 @@ def test_zero_task_vector_stays_zero():
 def test_masks_keep_the_share_asked_for(density):
     mask = random_mask("0/abc/x", torch.Size([1000, 1000]), density)
     # Standard error of the share over a million draws is at most 0.0005.
-    assert abs(mask.float().mean().item() - density) < 0.0025
+    assert abs(mask.mean().item() - density) < 0.0025
 
 
 def test_masks_of_other_seeds_sources_and_tensors_are_unrelated():
     shape = torch.Size([200_000])
-    first = random_mask("0/abc/x", shape, 0.5).float()
+    first = random_mask("0/abc/x", shape, 0.5)
     for key in ("1/abc/x", "0/abd/x", "0/abc/y"):
-        other = random_mask(key, shape, 0.5).float()
+        other = random_mask(key, shape, 0.5)
         assert abs(torch.corrcoef(torch.stack([first, other]))[0, 1]) < 0.01
 
 
 def test_neighbouring_elements_of_a_mask_are_unrelated():
-    mask = random_mask("0/abc/x", torch.Size([1 << 19]), 0.5).float()
+    mask = random_mask("0/abc/x", torch.Size([1 << 19]), 0.5)
     for lag in (1, 2, 64, 1000, 1 << 18):
         pair = torch.stack([mask[:-lag], mask[lag:]])
         assert abs(torch.corrcoef(pair)[0, 1]) < 0.01
