@@ -42,7 +42,7 @@ def job(cfg: DictConfig) -> None:
         from evoforge import session  # after --help and --cfg, which need no torch
 
         may_exist = several or bool(content["resume"])
-        overrides = list(hydra_config.overrides.task)
+        overrides = [*_folders(hydra_config), *hydra_config.overrides.task]
         session.run(content, folder, overrides, started=STARTED, may_exist=may_exist)
     except EvoforgeError as error:
         if not any(folder.iterdir()):
@@ -91,16 +91,25 @@ def _compare(error: type[BaseException] | None) -> None:
 
 def _recall(arguments: list[str]) -> list[str]:
     """Put the options that a run was started with before those given to resume it."""
-    folder = next((a.partition("=")[2] for a in arguments if a.startswith("resume=")), "")
-    if not folder or folder == "null":
+    places = [i for i, argument in enumerate(arguments) if argument.startswith("resume=")]
+    folder = arguments[places[0]].partition("=")[2] if places else ""
+    if folder in ("", "null"):
         return arguments
     from evoforge.record import Record
 
     record = Record.open(Path(folder))
-    given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
-    kept = json.loads(record.meta("overrides"))
+    overrides = json.loads(record.meta("overrides"))
     record.close()
-    return [o for o in kept if o.partition("=")[0].lstrip("+~") not in given] + arguments
+    given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
+    kept = [o for o in overrides if o.partition("=")[0].lstrip("+~") not in given]
+    return arguments[: places[0]] + kept + arguments[places[0] :]
+
+
+def _folders(hydra_config: DictConfig) -> list[str]:
+    """Return the `--config-dir` of the command line, which going on with the run needs too."""
+    sources = hydra_config.runtime.config_sources
+    found = [source.path for source in sources if source.provider == "command-line"]
+    return [f"--config-dir={path}" for path in found]
 
 
 def _options() -> list[str]:

@@ -13,7 +13,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.experimental.callback import Callback
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -168,6 +173,11 @@ def sentence(error: HydraException | OmegaConfBaseException, known: Sequence[str
         known: the full names of all options, for a guess at what was meant.
     """
     text = str(error)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read the option {error.override!r}: {text.splitlines()[0]}; "
+            "put quotes round values with brackets, commas or spaces"
+        )
     if isinstance(error, MissingConfigException):
         missing = re.search(r"Could not find '([^']+)'", text)
         options = re.search(r"Available options in '([^']+)':\s*(.+)", text, re.S)

@@ -72,6 +72,9 @@ class Stage:
         fitness: what judges a generation.
         budget: when it ends.
         facts: what else trackers and reports should know.
+
+    Raises:
+        ConfigError: the budget is not enough for one generation.
     """
 
     name: str
@@ -80,6 +83,14 @@ class Stage:
     fitness: Fitness
     budget: Budget
     facts: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        limit, population = self.budget.evaluations, self.optimizer.population
+        if limit is not None and limit < population:
+            raise ConfigError(
+                f"evaluations must be at least one generation of {population}, got {limit}; "
+                "set budget.evaluations or optimizer.population"
+            )
 
 
 @dataclass(frozen=True)
@@ -175,13 +186,6 @@ class Evolution:
 
     def search(self, stage: Stage) -> None:
         """Run a stage's generations until its budget is spent, replaying what is recorded."""
-        population = stage.optimizer.population
-        limit = stage.budget.evaluations
-        if limit is not None and limit < population:
-            raise ConfigError(
-                f"evaluations must be at least one generation of {population}, got {limit}; "
-                "set budget.evaluations or optimizer.population"
-            )
         if stage.name not in self.record.stages():
             self.journal.add_stage(stage.name, stage_facts(stage))
             self.changed()

@@ -173,7 +173,7 @@ def test_budget_is_spent_in_whole_generations(search):
 
 def test_budget_below_one_generation_is_refused(search):
     with pytest.raises(ConfigError, match=r"at least one generation of 4, got 3; set budget"):
-        search(evaluations=3).run()
+        search(evaluations=3)
 
 
 @pytest.mark.parametrize("limits", [{}, {"evaluations": 0}, {"minutes": 0}])

@@ -1,0 +1,179 @@
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from evoforge.baseline import baselines
+from evoforge.errors import ConfigError, MergeError
+from evoforge.evaluator.hf import Hf
+from evoforge.merge.base import Mergers
+from evoforge.merge.ties import Ties
+from evoforge.task.generation import Generation
+from tests.loop import WEIGHT, Sums
+
+
+class Questions:
+    """Prompts of many lengths."""
+
+    def rows(self, part):
+        return [
+            {"id": f"{part}-{i}", "question": "ab" * (i % 7) + f"{i} {part}", "answer_number": i}
+            for i in range(20)
+        ]
+
+
+@pytest.fixture
+def task():
+    return Generation(name="t", items=Questions(), prompt="{question}=", max_new_tokens=8)
+
+
+@pytest.fixture
+def merger(pool):
+    return Ties(pool, weight=WEIGHT)
+
+
+def candidate(pool, merger, name):
+    return Mergers(pool).build(baselines(pool, merger)[name])
+
+
+def test_answers_are_those_of_plain_generate(pool, merger, task, pico):
+    found = Hf(task, pool, batch_size=6).evaluate(
+        candidate(pool, merger, "a"), task.items("search")
+    )
+    model = AutoModelForCausalLM.from_pretrained(pico["a"])
+    tokenizer = AutoTokenizer.from_pretrained(pico["a"])
+    assert found.status == "ok", found.reason
+    for item, result in zip(task.items("search"), found.results, strict=True):
+        prompt = tokenizer(task.prompt(item), return_tensors="pt")
+        output = model.generate(**prompt, do_sample=False, max_new_tokens=8)
+        answer = output[0, prompt["input_ids"].shape[1] :]
+        assert result.item == item.id
+        assert result.completion == tokenizer.decode(answer, skip_special_tokens=True)
+
+
+def test_the_batch_size_does_not_change_the_answers(pool, merger, task):
+    found = [
+        Hf(task, pool, batch_size=size).evaluate(
+            candidate(pool, merger, "uniform_soup"), task.items("search")
+        )
+        for size in (1, 3, 64)
+    ]
+    completions = [[result.completion for result in each.results] for each in found]
+    assert completions[0] == completions[1] == completions[2]
+
+
+def test_the_live_model_is_the_candidate_bit_for_bit(pool, merger, task):
+    evaluator = Hf(task, pool)
+    for name in ("b", "start_point", "unoptimised_ties", "b"):
+        wanted = candidate(pool, merger, name)
+        evaluator.live.write(wanted)
+        state = evaluator.live.model.state_dict()
+        for tensor in wanted.names:
+            assert torch.equal(state[tensor], wanted.tensor(tensor))
+
+
+def test_only_what_changed_is_merged_again(pool, task):
+    merger = Ties(pool, weight=WEIGHT, granularity="layer")
+    evaluator = Hf(task, pool)
+    genome = merger.space.init
+    assert evaluator.live.write(merger.build(merger.recipe(genome))) == len(pool.names)
+    assert evaluator.live.write(merger.build(merger.recipe(genome))) == 0
+    genome[merger.space.names.index("layer1.a.weight")] = 0.9
+    of_layer = sum(".layers.1." in name for name in pool.names)
+    assert evaluator.live.write(merger.build(merger.recipe(genome))) == of_layer
+
+
+def test_weights_that_are_not_finite_are_a_failure_and_do_not_stay(pool, merger, task):
+    evaluator = Hf(task, pool)
+    good = candidate(pool, merger, "a")
+    expected = evaluator.evaluate(good, task.items("select"))
+
+    class Broken:
+        identity, names = "broken", good.names
+
+        def key(self, name):
+            return ("broken", name)
+
+        def tensor(self, name):
+            if name == good.names[5]:
+                raise MergeError(f"the merged {name} has values that are not finite")
+            return torch.full_like(good.tensor(name), 0.5)
+
+    found = evaluator.evaluate(Broken(), task.items("select"))
+    assert (found.status, found.fitness, found.score) == ("failed", float("-inf"), None)
+    assert "MergeError: the merged" in found.reason
+    again = evaluator.evaluate(good, task.items("select"))
+    assert again.results == expected.results
+
+
+def test_running_out_of_memory_is_tried_once_with_half_the_batch(pool, merger, task, monkeypatch):
+    evaluator = Hf(task, pool, batch_size=16)
+    whole = evaluator._continue
+    sizes = []
+
+    def small(batch):
+        sizes.append(len(batch))
+        if len(batch) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(batch)
+
+    monkeypatch.setattr(evaluator, "_continue", small)
+    found = evaluator.evaluate(candidate(pool, merger, "a"), task.items("search"))
+    assert found.status == "ok"
+    assert sizes == [16, 8, 8, 4]
+
+
+def test_running_out_of_memory_twice_is_a_failure(pool, merger, task, monkeypatch):
+    evaluator = Hf(task, pool)
+
+    def never(batch):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(evaluator, "_continue", never)
+    found = evaluator.evaluate(candidate(pool, merger, "a"), task.items("search"))
+    assert (found.status, found.reason) == ("failed", "MemoryError: no more")
+
+
+def test_stop_texts_end_an_answer_and_are_cut_off(pool, merger):
+    plain = Generation(name="t", items=Sums(), prompt="{question}", max_new_tokens=8)
+    soup = candidate(pool, merger, "a")
+    results = Hf(plain, pool).evaluate(soup, plain.items("search")).results
+    longest = max(results, key=lambda result: len(result.completion))
+    stop = longest.completion[2]
+    task = Generation(name="t", items=Sums(), prompt="{question}", max_new_tokens=8, stop=[stop])
+    found = Hf(task, pool).evaluate(soup, task.items("search"))
+    cut = next(r.completion for r in found.results if r.item == longest.item)
+    assert cut == longest.completion[: longest.completion.index(stop)]
+    assert not any(stop in result.completion for result in found.results)
+
+
+def test_a_prompt_longer_than_the_context_names_the_item_and_the_option(pool, merger):
+    task = Generation(name="t", items=Sums(), prompt="a" * 125 + "{question}", max_new_tokens=8)
+    found = Hf(task, pool).evaluate(candidate(pool, merger, "a"), task.items("search"))
+    assert "the prompt of search-" in found.reason
+    assert found.reason.endswith("set task.max_new_tokens")
+
+
+def test_a_device_that_is_not_there_is_a_clear_error(pool, task):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(ConfigError, match="no CUDA device for evaluator.device=cuda"):
+        Hf(task, pool, device="cuda")
+
+
+def test_an_unknown_attention_is_a_clear_error(pool, task):
+    with pytest.raises(ConfigError, match="set evaluator.attention"):
+        Hf(task, pool, attention="nonsense")
+
+
+def test_tied_embeddings_are_written_once_and_shared(save_pico):
+    from tests.conftest import open_pico
+
+    base = save_pico("base", seed=0, tie_word_embeddings=True)
+    folders = {"base": base, "a": save_pico("a", seed=1, near=base)}
+    pool = open_pico(folders)
+    task = Generation(name="t", items=Sums(), prompt="{question}", max_new_tokens=4)
+    evaluator = Hf(task, pool)
+    evaluator.live.write(candidate(pool, Ties(pool, weight=WEIGHT), "a"))
+    state = evaluator.live.model.state_dict()
+    assert "lm_head.weight" not in pool.names
+    assert torch.equal(state["lm_head.weight"], pool.tensors("a")["model.embed_tokens.weight"])

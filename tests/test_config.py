@@ -1,0 +1,62 @@
+import pytest
+
+from evoforge.config import build, check_unchanged, flat
+from evoforge.errors import ConfigError, JournalError
+from evoforge.space import Param, Space
+
+SPACE = Space([Param("x", 0, 1, 0.5)])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.population=abc", "population must be a whole number or null, got 'abc'; set"),
+        ("optimizer.population=2.5", "population must be a whole number or null, got 2.5"),
+        ("optimizer.population=2", "population must be at least 3, got 2; set optimizer.popula"),
+        ("optimizer.sigma=0", r"sigma must be in \(0, 1\], got 0; set optimizer.sigma"),
+        ("optimizer.sigma=true", "sigma must be a number, got True; set optimizer.sigma"),
+        ("+optimizer.popsize=3", "optimizer has no option popsize.*it has population, sigma, seed"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_that_names_it(compose, override, message):
+    with pytest.raises(ConfigError, match=message):
+        build(compose(override)["optimizer"], "optimizer", space=SPACE)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("task.items.search=0", "search"),
+        ("task.items.operations=[division]", "division"),
+        ("task.items.search=many", "search must be a whole number, got 'many'; set task.items.sea"),
+        ("task.language.rule=guess", "rule must be one of fasttext, script, both, got guess"),
+        ("+task.language.level=3", "language has the options code, rule, threshold, got level"),
+        ("task.extraction=best", "extraction must be one of robust, sakana, got 'best'; set task"),
+        ("task.prompt=hello", r"prompt must hold \{question\} once"),
+        ("task._target_=evoforge.task.nothing.Nothing", "cannot be loaded"),
+    ],
+)
+def test_a_wrong_option_deep_inside_is_named_too(compose, override, message):
+    with pytest.raises(ConfigError, match=message):
+        build(compose(override)["task"], "task")
+
+
+def test_a_mapping_can_be_replaced_by_a_number(compose, pool):
+    merger = build(compose("merge.density=0.5")["merge"], "merge", pool=pool)
+    assert merger.space.names == ("all.a.weight", "all.b.weight", "all.c.weight")
+
+
+def test_other_options_on_resume_are_refused_with_the_difference(tmp_path):
+    recorded = '{"seed":0,"merge":{"density":0.5},"budget":{"evaluations":10}}'
+    now = {"seed": 0, "merge": {"density": 0.7}, "budget": {"evaluations": 10}}
+    with pytest.raises(JournalError, match="merge.density: 0.5 -> 0.7"):
+        check_unchanged(recorded, now, tmp_path)
+
+
+def test_a_larger_budget_on_resume_is_welcome(tmp_path):
+    check_unchanged('{"budget":{"evaluations":10}}', {"budget": {"evaluations": 20}}, tmp_path)
+
+
+def test_flat_names_every_option_in_full():
+    content = {"a": {"b": 1, "c": {"d": [2]}}, "e": {}}
+    assert dict(flat(content)) == {"a.b": 1, "a.c.d": [2], "e": {}}

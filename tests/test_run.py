@@ -1,0 +1,239 @@
+"""`python run.py` as a user meets it: whole runs, mistakes, interruptions, sweeps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evoforge.journal import Journal
+from evoforge.record import FILE, Record
+from tests.conftest import ROOT
+
+SMALL = [
+    "models=mine",
+    "budget.evaluations=8",
+    "optimizer.population=4",
+    "finalists=2",
+    "fitness.size=4",
+    "task.items.search=8",
+    "task.items.select=4",
+    "task.items.test=4",
+    "task.max_new_tokens=4",
+]
+
+
+@pytest.fixture
+def command(tmp_path, pico):
+    """Return the beginning of a command that runs pico models, from a folder of its own."""
+    (tmp_path / "own" / "models").mkdir(parents=True)
+    write_models(tmp_path, {name: str(path) for name, path in pico.items()})
+    return [sys.executable, str(ROOT / "run.py"), "--config-dir", str(tmp_path / "own")]
+
+
+def write_models(tmp_path, paths):
+    sources = {
+        name: {"path": path, "role": "base" if name == "base" else "source"}
+        for name, path in paths.items()
+    }
+    content = {
+        "_target_": "evoforge.models.pool.open_pool",
+        "sources": sources,
+        "tokenizer": None,
+        "dtype": "auto",
+        "ignore": [],
+    }
+    (tmp_path / "own" / "models" / "mine.yaml").write_text(json.dumps(content))
+
+
+def environment():
+    quiet = {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "HF_HUB_OFFLINE": "1"}
+    return {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"} | quiet
+
+
+def do(command, *overrides, cwd):
+    return subprocess.run(
+        [*command, *overrides], cwd=cwd, env=environment(), capture_output=True, text=True
+    )
+
+
+def test_help_answers_without_importing_torch(tmp_path):
+    command = [sys.executable, "-X", "importtime", str(ROOT / "run.py"), "--help"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0
+    assert "python run.py resume=" in found.stdout
+    assert "evoforge.config" in found.stderr
+    assert not [line for line in found.stderr.splitlines() if line.endswith((" torch", "wandb"))]
+
+
+def test_a_run_ends_with_result_pictures_model_and_its_folder(command, tmp_path):
+    found = do(command, *SMALL, cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    folder = tmp_path / found.stdout.splitlines()[-1]
+    assert folder.is_dir()
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "finished"
+    names = {"base", "a", "b", "c", "uniform_soup", "unoptimised_ties", "start_point"}
+    assert set(result["baselines"]) == names
+    for entry in [result["winner"], *result["baselines"].values()]:
+        assert len(entry["recipe"]) == 32
+        for part in ("search", "select", "test"):
+            assert 0 <= entry[part]["low"] <= entry[part]["score"] <= entry[part]["high"] <= 1
+    assert {"load", "merge", "generate", "score", "other"} <= set(result["seconds"])
+    assert {"evaluations", "items", "cache_hits", "failures"} <= set(result["counts"])
+    assert result["counts"]["candidates"] == 8
+    assert (folder / "fitness.png").stat().st_size > 10_000
+    assert (folder / "genes.png").stat().st_size > 10_000
+    recipe = Record.open(folder).recipe(result["winner"]["recipe"])
+    assert (folder / "model" / "recipe.json").read_text().strip() == recipe.text
+    card = (folder / "model" / "README.md").read_text()
+    assert "base_model_relation: merge" in card
+    assert list((folder / "wandb").glob("offline-run-*/run-*.wandb"))
+
+
+MISTAKES = {
+    "misspelled option": (
+        ["merge.densty=0.5"],
+        "no option merge.densty (did you mean merge.dens",
+    ),
+    "unknown choice": (
+        ["merge=tise"],
+        "merge has no option tise (did you mean ties?); choose",
+    ),
+    "unknown group": (["mergr=ties"], "no option mergr"),
+    "density of 2": (["merge.density=2"], "density must be in (0, 1], got 2.0; set merge.density"),
+    "missing folder": (["models.sources.a.path=/nowhere/x"], "there is no folder /nowhere/x"),
+    "bad syntax": (["merge={"], "cannot read the option 'merge={'"),
+    "too small a budget": (["budget.evaluations=3"], "at least one generation of 4, got 3; set bu"),
+    "no budget": (["budget.evaluations=null"], "set budget.evaluations or budget.minutes"),
+    "unknown base": (["models.tokenizer=zz"], "tokenizer must name one of base, a, b, c, got zz"),
+    "subset too large": (["fitness.size=9"], "size must be in [1, 8]"),
+    "nothing to resume": (["resume=nowhere"], "there is no run in nowhere"),
+}
+
+
+def check_mistake(found, tmp_path, sentence):
+    assert found.returncode == 2, found.stdout + found.stderr
+    assert sentence in found.stderr
+    assert "Traceback" not in found.stderr
+    errors = [line for line in found.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert len(found.stderr.splitlines()) == 1
+    assert not list((tmp_path / "outputs").rglob("*.*")), "something half-written is left"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(command, tmp_path, mistake):
+    overrides, sentence = MISTAKES[mistake]
+    check_mistake(do(command, *SMALL, *overrides, cwd=tmp_path), tmp_path, sentence)
+
+
+def test_a_corrupt_weight_file_is_one_sentence(command, tmp_path, pico):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in pico["a"].iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    (broken / "model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00garbage!")
+    found = do(command, *SMALL, f"models.sources.a.path={broken}", cwd=tmp_path)
+    check_mistake(found, tmp_path, "model.safetensors is not a readable safetensors file")
+
+
+def test_models_that_do_not_fit_are_one_sentence(command, tmp_path, save_pico):
+    other = save_pico("other", seed=5, num_hidden_layers=3)
+    found = do(command, *SMALL, f"models.sources.a.path={other}", cwd=tmp_path)
+    check_mistake(found, tmp_path, "a does not fit base: num_hidden_layers is 3 against 4")
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_sentence(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    found = do(command, *SMALL, f"hydra.run.dir={tmp_path}/file/run", cwd=tmp_path)
+    check_mistake(found, tmp_path, "cannot write")
+    assert "set hydra.run.dir" in found.stderr
+
+
+def test_a_folder_in_use_is_one_sentence(command, tmp_path):
+    journal = Journal.create(tmp_path / "run", {"config": "{}", "overrides": "[]"})
+    found = do(command, *SMALL, f"resume={tmp_path}/run", cwd=tmp_path)
+    journal.close()
+    check_mistake(found, tmp_path, "is in use by another process")
+
+
+def interrupt(command, folder, number, cwd):
+    """Start a run, send it a signal during its search, and return how it ended."""
+    process = subprocess.Popen(
+        [*command, *SMALL, "budget.evaluations=400", f"hydra.run.dir={folder}"],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if (folder / FILE).is_file() and _searching(folder):
+            process.send_signal(number)
+            break
+        time.sleep(0.1)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def _searching(folder):
+    from evoforge.errors import JournalError
+
+    try:
+        record = Record.open(folder)
+    except JournalError:  # not yet made
+        return False
+    found = len(record.candidates())
+    record.close()
+    return found >= 12
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_says_how_to_go_on_and_does(command, tmp_path, number, code):
+    folder = tmp_path / "run"
+    returned, _, err = interrupt(command, folder, number, tmp_path)
+    assert returned == code, err
+    assert f"go on with: python run.py resume={folder}" in err
+    assert "Traceback" not in err
+    done = len(Record.open(folder).candidates())
+    # A changed option is refused, more budget is not; here less, so that the test ends.
+    changed = do(command, f"resume={folder}", "merge.lambda_=0.5", cwd=tmp_path)
+    assert changed.returncode == 2
+    assert "merge.lambda_: 1.0 -> 0.5" in changed.stderr
+    # As the message says: without the --config-dir that the run was started with.
+    again = do(command[:2], f"resume={folder}", "budget.evaluations=8", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((folder / "result.json").read_text())["counts"]["candidates"] >= min(done, 8)
+    assert Record.open(folder).finished
+
+
+def test_a_complete_run_resumed_shows_its_result_again(command, tmp_path):
+    first = do(command, *SMALL, "tracker=[]", cwd=tmp_path)
+    folder = Path(first.stdout.splitlines()[-1])
+    again = do(command, f"resume={folder}", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "is complete already" in again.stderr
+    assert again.stdout.splitlines()[-1] == str(folder)
+
+
+def test_a_sweep_compares_its_runs_and_skips_what_is_finished(command, tmp_path):
+    sweep = [*SMALL, "+sweep=population_size", "optimizer.population=4,8", "seed=0", "tracker=[]"]
+    first = do(command, *sweep, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    root = tmp_path / "outputs" / "sweeps" / "population_size"
+    assert {path.name for path in root.iterdir() if path.is_dir()} == {
+        "population=4,seed=0",
+        "population=8,seed=0",
+    }
+    for name in ("comparison.png", "comparison.json", "comparison.csv"):
+        assert (root / name).stat().st_size > 0
+    assert first.stdout.splitlines()[-1] == str(Path("outputs/sweeps/population_size"))
+    again = do(command, *sweep, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("is complete already") == 2
