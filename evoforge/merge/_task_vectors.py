@@ -30,6 +30,7 @@ def add(
     base: torch.Tensor,
     deltas: Sequence[torch.Tensor],
     weights: Sequence[float],
+    factors: Sequence[float],
     *,
     elect: bool,
     normalize: bool,
@@ -41,32 +42,42 @@ def add(
     elements of that sign are added. With `normalize`, the sum is divided by the weights that took
     part in it: of each element, or of all sources where nothing is elected.
 
+    Args:
+        base: float32, any shape.
+        deltas: task vectors of that shape.
+        weights: one for each task vector.
+        factors: what each task vector is multiplied by before that, see `rescaling`.
+        elect: whether signs are elected.
+        normalize: whether to divide by the weights.
+        lambda_: factor on the whole sum.
+
     Reference:
         Yadav 2023, TIES-Merging (arXiv 2306.01708), section 3.
         Ilharco 2023, Editing Models with Task Arithmetic (arXiv 2212.04089).
     """
+    scaled = [d * (w * f) for d, w, f in zip(deltas, weights, factors, strict=True)]
     if not elect:
-        mixed = torch.zeros_like(base)
-        for delta, weight in zip(deltas, weights, strict=True):
-            mixed.add_(delta, alpha=weight)
         summed = sum(weights)
         divisor = summed if normalize and abs(summed) >= EPSILON else 1.0
-        return base + mixed.mul_(lambda_ / divisor)
-    positive, negative = torch.zeros_like(base), torch.zeros_like(base)
-    up, down = torch.zeros_like(base), torch.zeros_like(base)
-    for delta, weight in zip(deltas, weights, strict=True):
-        weighted = delta * weight
-        positive.add_(weighted.clamp(min=0))
-        negative.add_(weighted.clamp(max=0))
-        if normalize:
-            up.add_(_where(torch.gt, weighted, 0), alpha=weight)
-            down.add_(_where(torch.lt, weighted, 0), alpha=weight)
+        return _sum(scaled).mul_(lambda_ / divisor).add_(base)
+    positive = _sum([values.clamp(min=0) for values in scaled])
+    negative = _sum([values.clamp(max=0) for values in scaled])
     elected = _where(torch.ge, positive + negative, 0)
     mixed = _pick(elected, positive, negative)
     if normalize:
+        pairs = list(zip(scaled, weights, strict=True))
+        up = _sum([_where(torch.gt, values, 0) * weight for values, weight in pairs])
+        down = _sum([_where(torch.lt, values, 0) * weight for values, weight in pairs])
         divisors = _pick(elected, up, down)
         mixed.div_(divisors.add_(_where(torch.eq, divisors, 0)))
-    return base + mixed.mul_(lambda_)
+    return mixed.mul_(lambda_).add_(base)
+
+
+def _sum(terms: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum of tensors that nobody needs any more, in the first of them."""
+    for term in terms[1:]:
+        terms[0].add_(term)
+    return terms[0]
 
 
 # On a CPU, comparing into floats and multiplying takes a tenth of the time of masks of booleans
@@ -81,8 +92,8 @@ def _pick(chosen: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> to
     return (first * chosen).add_(second * (1 - chosen))
 
 
-def rescale(sparse: torch.Tensor, delta: torch.Tensor, density: float, how: str) -> torch.Tensor:
-    """Make up for what was dropped from a task vector.
+def rescaling(sparse: torch.Tensor, delta: torch.Tensor, density: float, how: str) -> float:
+    """Return the factor that makes up for what was dropped from a task vector.
 
     Args:
         sparse: what is left of it.
@@ -92,13 +103,11 @@ def rescale(sparse: torch.Tensor, delta: torch.Tensor, density: float, how: str)
             arXiv 2311.03099, Eq. 3); `l1` keeps the sum of magnitudes; `none` does nothing.
     """
     if how == "none" or density >= 1.0:
-        return sparse
+        return 1.0
     if how == "expected":
-        return sparse / density
+        return 1.0 / density
     before, after = total(delta.abs()), total(sparse.abs())
-    if before < NORM_EPSILON or after < NORM_EPSILON:
-        return sparse
-    return sparse * (before / after)
+    return before / after if min(before, after) >= NORM_EPSILON else 1.0
 
 
 class Magnitudes:

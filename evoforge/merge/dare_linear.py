@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from evoforge.merge._task_vectors import add, random_mask, rescale
+from evoforge.merge._task_vectors import add, random_mask, rescaling
 from evoforge.merge.base import Part, TensorMerger, check_rescale
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
@@ -71,17 +71,20 @@ class DareLinear(TensorMerger):
 
     def merge(self, part: Part) -> torch.Tensor:
         """Return one tensor of thinned task vectors."""
+        kept = [self._thinned(part, i) for i in range(len(part.tensors))]
         return add(
             part.anchor,
-            [self._thinned(part, i) for i in range(len(part.tensors))],
+            [sparse for sparse, _ in kept],
             part.column("weight"),
+            [factor for _, factor in kept],
             elect=self.elect,
             normalize=self.options["normalize"],
             lambda_=self.options["lambda_"],
         )
 
-    def _thinned(self, part: Part, index: int) -> torch.Tensor:
+    def _thinned(self, part: Part, index: int) -> tuple[torch.Tensor, float]:
+        """Return what is left of a task vector, and the factor that makes up for the rest."""
         delta, density = part.delta(index), part.values[index]["density"]
         key = f"{self.options['seed']}/{self.pool.hash(part.sources[index])}/{part.name}"
-        mask = random_mask(key, delta.shape, density, delta.device)
-        return rescale(delta * mask, delta, density, self.options["rescale"])
+        sparse = delta * random_mask(key, delta.shape, density, delta.device)
+        return sparse, rescaling(sparse, delta, density, self.options["rescale"])

@@ -55,6 +55,7 @@ class TaskArithmetic(TensorMerger):
             part.anchor,
             [part.delta(i) for i in range(len(part.tensors))],
             part.column("weight"),
+            [1.0] * len(part.tensors),
             elect=False,
             normalize=self.options["normalize"],
             lambda_=self.options["lambda_"],

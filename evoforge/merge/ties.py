@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from evoforge.merge._task_vectors import Magnitudes, add, keep_largest, rescale
+from evoforge.merge._task_vectors import Magnitudes, add, keep_largest, rescaling
 from evoforge.merge.base import Part, TensorMerger, check_rescale
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
@@ -65,19 +65,22 @@ class Ties(TensorMerger):
 
     def merge(self, part: Part) -> torch.Tensor:
         """Return one tensor of trimmed task vectors that agree in sign."""
+        kept = [self._trimmed(part, i) for i in range(len(part.tensors))]
         return add(
             part.anchor,
-            [self._trimmed(part, i) for i in range(len(part.tensors))],
+            [sparse for sparse, _ in kept],
             part.column("weight"),
+            [factor for _, factor in kept],
             elect=True,
             normalize=self.options["normalize"],
             lambda_=self.options["lambda_"],
         )
 
-    def _trimmed(self, part: Part, index: int) -> torch.Tensor:
+    def _trimmed(self, part: Part, index: int) -> tuple[torch.Tensor, float]:
+        """Return what is left of a task vector, and the factor that makes up for the rest."""
         delta, density = part.delta(index), part.values[index]["density"]
         key = (part.sources[index], part.name)
         if key not in self._magnitudes:
             self._magnitudes[key] = Magnitudes(delta)
         sparse = keep_largest(delta, density, self._magnitudes[key])
-        return rescale(sparse, delta, density, self.options["rescale"])
+        return sparse, rescaling(sparse, delta, density, self.options["rescale"])

@@ -59,14 +59,20 @@ class Language:
 
     def holds(self, text: str) -> bool:
         """Return whether a text is in the language."""
-        if self.rule != "script" and probability(text, self.code) <= self.threshold:
+        if self.rule != "script" and probability(text, self.code, self.threshold) <= self.threshold:
             return False
         return self.rule == "fasttext" or is_japanese_script(text)
 
 
-def probability(text: str, code: str) -> float:
-    """Return fastText's probability of a language, with newlines deleted; 0 if not listed."""
-    labels, found = _model().predict(text.replace("\n", ""), k=-1)
+def probability(text: str, code: str, least: float = 0.0) -> float:
+    """Return fastText's probability of a language, with newlines deleted.
+
+    Args:
+        text: any text.
+        code: of the language.
+        least: a smaller probability need not be told and is returned as 0, which is quicker.
+    """
+    labels, found = _model().predict(text.replace("\n", ""), k=-1, threshold=least)
     return float(dict(zip(labels, found, strict=True)).get(f"__label__{code}", 0.0))
 
 

@@ -128,6 +128,6 @@ def test_every_granularity_has_groups_of_its_own_outside_the_blocks(merge_option
         extra = [f"merge.granularity={granularity}", "merge.block_size=2"]
         node = compose(f"merge={merge_option}", *extra)["merge"]
         merger = build(node, "merge", pool=pool)
-        assert list(merger.groups)[0] == "embedding"
+        assert next(iter(merger.groups)) == "embedding"
         assert list(merger.groups)[-2:] == ["final_norm", "lm_head"]
         assert len(merger.groups) == blocks + 3

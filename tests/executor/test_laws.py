@@ -1,0 +1,48 @@
+"""What every executor must keep, for every option in conf/executor."""
+
+import pytest
+
+from evoforge.config import build
+from tests.executor.conftest import evaluate
+
+
+@pytest.fixture
+def executor(executor_option, compose):
+    node = compose(f"executor={executor_option}")["executor"]
+    made = build(node, "executor", evaluate=evaluate)
+    yield made
+    made.close()
+
+
+def test_results_come_in_the_order_of_the_jobs(executor, jobs):
+    given = jobs(5, 3, 9, 1, 7, 3)
+    found = list(executor.run(given))
+    assert [evaluation.fitness for evaluation in found] == [5, 3, 9, 1, 7, 3]
+    assert [evaluation.recipe for evaluation in found] == [job.recipe.hash for job in given]
+
+
+def test_a_failure_is_a_result_among_the_others(executor, jobs):
+    found = list(executor.run(jobs(1, -1, 2)))
+    assert [evaluation.status for evaluation in found] == ["ok", "failed", "ok"]
+    assert found[1].reason == "made to fail"
+
+
+def test_no_jobs_give_no_results(executor):
+    assert list(executor.run([])) == []
+
+
+def test_one_generation_follows_another(executor, jobs):
+    for numbers in ((1, 2), (3,), (4, 5, 6)):
+        found = executor.run(jobs(*numbers))
+        assert [evaluation.fitness for evaluation in found] == list(numbers)
+
+
+def test_a_run_left_half_way_does_not_hinder_the_next(executor, jobs):
+    left = executor.run(jobs(1, 2, 3))
+    next(left)
+    assert [evaluation.fitness for evaluation in executor.run(jobs(4, 5))] == [4, 5]
+
+
+def test_closing_twice_does_no_harm(executor):
+    executor.close()
+    executor.close()

@@ -1,0 +1,154 @@
+"""What every optimizer must keep, for every option in conf/optimizer."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from evoforge.config import build
+from evoforge.errors import ConfigError
+
+
+@pytest.fixture
+def make(optimizer_option, compose, cube):
+    """Return a maker of optimizers over a cube: `make(6, seed=1)`."""
+    node = compose(f"optimizer={optimizer_option}")["optimizer"]
+
+    def build_one(dim=6, init=0.5, **changes):
+        return build({**node, **changes}, "optimizer", space=cube(dim, init))
+
+    return build_one
+
+
+def uphill(genome):
+    """Be best where every gene is 0.3."""
+    return -float(((genome - 0.3) ** 2).sum())
+
+
+def check(genomes, optimizer, generations=1):
+    assert genomes.shape == (generations * optimizer.population, optimizer.space.dim)
+    assert genomes.dtype == np.float64
+    assert ((genomes >= 0) & (genomes <= 1)).all()
+
+
+@pytest.mark.parametrize("dim", [1, 2, 6, 40])
+def test_genomes_are_in_the_cube_in_spaces_of_any_size(make, evolve, dim):
+    optimizer = make(dim)
+    check(evolve(optimizer, uphill, 8)[0], optimizer, generations=8)
+
+
+@pytest.mark.parametrize("init", [0.0, 1.0])
+def test_the_start_may_lie_on_the_boundary(make, evolve, init):
+    optimizer = make(init=init)
+    evolve(optimizer, uphill, 5)
+    check(optimizer.ask(), optimizer)
+
+
+def test_the_same_seed_asks_the_same_whatever_happens_to_global_generators(make, evolve):
+    asked = []
+    for other in (1, 2):
+        optimizer = make(seed=7)
+        found = []
+        for generation in range(12):
+            np.random.seed(other * 1000 + generation)
+            random.seed(other)
+            found.append(evolve(optimizer, uphill, 1)[0])
+        asked.append(np.concatenate(found))
+    assert asked[0].tobytes() == asked[1].tobytes()
+
+
+def test_another_seed_asks_other_genomes(make):
+    assert not np.array_equal(make(seed=1).ask(), make(seed=2).ask())
+
+
+def test_two_optimizers_do_not_disturb_each_other(make, evolve):
+    alone = evolve(make(seed=1), uphill, 6)[0]
+    optimizer, neighbour = make(seed=1), make(seed=2)
+    together = []
+    for _ in range(6):
+        together.append(evolve(optimizer, uphill, 1)[0])
+        evolve(neighbour, uphill, 1)
+    assert np.array_equal(alone, np.concatenate(together))
+
+
+def test_global_generators_are_left_alone(make, evolve):
+    np.random.seed(3)
+    before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
+    evolve(make(), uphill, 5)
+    assert np.array_equal(np.random.get_state()[1], before[0])
+    assert random.getstate() == before[1]
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_replaying_what_was_told_goes_on_as_before(make, evolve):
+    first = make(seed=5)
+    genomes, fitness = evolve(first, uphill, 5)
+    again = make(seed=5)
+    for start in range(0, len(genomes), again.population):
+        part = slice(start, start + again.population)
+        assert np.array_equal(again.ask(), genomes[part])
+        again.tell(genomes[part].copy(), fitness[part].copy())
+    assert np.array_equal(first.ask(), again.ask())
+
+
+def test_tell_does_not_change_its_arguments(make):
+    optimizer = make()
+    genomes = optimizer.ask()
+    fitness = np.array([-np.inf, *map(uphill, genomes[1:])])
+    before = genomes.copy(), fitness.copy()
+    optimizer.tell(genomes, fitness)
+    assert np.array_equal(genomes, before[0])
+    assert np.array_equal(fitness, before[1])
+
+
+@pytest.mark.parametrize("dim", [1, 6])
+def test_equal_fitness_for_sixty_generations_is_no_reason_to_stop(make, evolve, dim):
+    optimizer = make(dim)
+    evolve(optimizer, lambda genome: 0.5, 60)
+    genomes = optimizer.ask()
+    check(genomes, optimizer)
+    assert len(np.unique(genomes, axis=0)) == optimizer.population
+
+
+def test_fitness_in_coarse_steps_for_sixty_generations_is_survived(make, evolve):
+    optimizer = make()
+    evolve(optimizer, lambda genome: round(uphill(genome), 1), 60)
+    check(optimizer.ask(), optimizer)
+
+
+def test_a_search_that_has_long_converged_stays_in_the_cube(make, evolve):
+    optimizer = make(2)
+    evolve(optimizer, uphill, 400)
+    check(optimizer.ask(), optimizer)
+
+
+def test_failures_among_the_fitness_are_survived(make, evolve):
+    optimizer = make()
+    evolve(optimizer, lambda genome: -np.inf if genome[0] > 0.5 else uphill(genome), 1)
+    for _ in range(20):
+        genomes = optimizer.ask()
+        fitness = np.full(len(genomes), -np.inf)
+        fitness[0] = uphill(genomes[0])
+        optimizer.tell(genomes, fitness)
+    check(optimizer.ask(), optimizer)
+
+
+def test_the_population_can_be_set(make):
+    assert make(population=5).ask().shape == (5, 6)
+
+
+def test_a_recommendation_is_in_the_cube_or_there_is_none(make, evolve):
+    optimizer = make(init=0.0)
+    for _ in range(5):
+        found = optimizer.recommend()
+        if found is not None:
+            assert found.shape == (6,)
+            assert ((found >= 0) & (found <= 1)).all()
+        evolve(optimizer, lambda genome: float(genome.sum()), 2)
+
+
+@pytest.mark.parametrize("population", [0, -1])
+def test_a_population_that_is_too_small_names_the_option(make, population):
+    with pytest.raises(ConfigError, match=rf"got {population}; set optimizer\.population"):
+        make(population=population)

@@ -1,0 +1,25 @@
+"""Toy items: one question a part, unless a test gives rows of its own."""
+
+import pytest
+
+ROWS = {
+    "search": [{"id": "s1", "question": "1+1=", "answer_number": 2}],
+    "select": [{"id": "v1", "question": "1+2=", "answer_number": 3}],
+    "test": [{"id": "t1", "question": "1+3=", "answer_number": 4}],
+}
+
+
+class Items:
+    """Items that a test names, by part."""
+
+    def __init__(self, **rows):
+        self._rows = {**ROWS, **rows}
+
+    def rows(self, part):
+        return [dict(row) for row in self._rows[part]]
+
+
+@pytest.fixture
+def items():
+    """Return a maker of items: `items(search=[row, ...])`."""
+    return Items

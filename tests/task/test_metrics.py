@@ -1,0 +1,70 @@
+import pytest
+
+from evoforge.task.metrics import last_number, same_number
+
+# What the published evaluator reads, quirks and all, and what a reader reads.
+GOLDEN = [
+    ("70,000ドル", 0.0, 70000.0),
+    ("1,234.50", 234.5, 1234.5),
+    ("1,234,567円", 567.0, 1234567.0),
+    ("$1,000,000", 0.0, 1000000.0),
+    ("-5", 5.0, -5.0),
+    ("x = -5", 5.0, -5.0),
+    ("-1,234", 234.0, -1234.0),
+    ("3/4", 4.0, 4.0),
+    ("答えは3です。(1)", 1.0, 1.0),
+    ("八万", None, None),
+    ("", None, None),
+    ("分かりません。", None, None),
+    ("１８", 18.0, 18.0),
+    ("１，２３４", 234.0, 1234.0),
+    ("１２．５", 5.0, 12.5),
+    ("－５", 5.0, -5.0),
+    ("3.", 3.0, 3.0),
+    ("答えは18です。", 18.0, 18.0),
+    ("答え: 3.14。", 3.14, 3.14),
+    ("10-5", 5.0, 5.0),
+    ("(3)-5", 5.0, 5.0),
+    ("12-2=10、10-4=6", 6.0, 6.0),
+    ("GPT-4", 4.0, 4.0),
+    ("20%", 20.0, 20.0),
+    ("12:30", 30.0, 30.0),
+    ("3 x 4 = 12\n答えは12です。\n", 12.0, 12.0),
+    ("007", 7.0, 7.0),
+    ("0.50", 0.5, 0.5),
+]
+
+
+@pytest.mark.parametrize(("text", "sakana", "robust"), GOLDEN)
+def test_sakana_reads_as_published(text, sakana, robust):
+    assert last_number(text, "sakana") == sakana
+
+
+@pytest.mark.parametrize(("text", "sakana", "robust"), GOLDEN)
+def test_robust_reads_as_a_reader_does(text, sakana, robust):
+    assert last_number(text, "robust") == robust
+
+
+def test_robust_is_the_default():
+    assert last_number("1,234") == 1234
+
+
+def test_the_last_of_many_numbers_counts():
+    assert last_number("りんご3個とみかん4個で、答えは7個です。") == 7
+
+
+@pytest.mark.parametrize(("first", "second"), [(3, 3.0), (0.1 + 0.2, 0.3), (-2, -2.0)])
+def test_equal_numbers_are_the_same(first, second):
+    assert same_number(first, second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(3, 4), (3, 3.01), (2, -2), (None, 3), (3, None), (None, None), (float("nan"), 3)],
+)
+def test_other_numbers_and_none_are_not_the_same(first, second):
+    assert not same_number(first, second)
+
+
+def test_a_number_beyond_all_bounds_is_wrong_and_no_error():
+    assert not same_number(last_number("9" * 400), 9.0)
