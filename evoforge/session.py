@@ -17,7 +17,7 @@ from rich.console import Console
 
 from evoforge import __version__, config
 from evoforge.baseline import baselines
-from evoforge.errors import ConfigError
+from evoforge.errors import ConfigError, JournalError
 from evoforge.evolve import Evolution, Stage, Winner
 from evoforge.executor.base import Executor, Job
 from evoforge.export import export
@@ -118,6 +118,11 @@ def run(
                 journal.close()
                 return
             parts = assemble(cfg)
+            if journal.record.meta("items") != parts.task.items_hash:
+                raise JournalError(
+                    f"the items of {parts.task.name} are not those that {folder} was started "
+                    "with; restore the data, or start a new run in another folder"
+                )
         except BaseException:
             journal.close()
             raise
@@ -174,6 +179,7 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "seed": str(cfg["seed"]),
         "versions": canonical({"evoforge": __version__, **{n: version(n) for n in LIBRARIES}}),
         "sources": canonical([source.facts for source in parts.pool.members]),
+        "items": parts.task.items_hash,
         "protocol": canonical({**parts.task.protocol, "hash": parts.task.protocol_hash}),
     }
 

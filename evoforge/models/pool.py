@@ -90,8 +90,7 @@ class Pool:
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that merged models are used with."""
-        source = self._tokenizer_of
-        return load_tokenizer(source.folder, trust_remote_code=source.spec.trust_remote_code)
+        return _tokenizer(self._tokenizer_of)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,13 +127,12 @@ class Pool:
         for setting, mine, other in self._differences(source):
             raise PoolError(
                 f"{source.name} does not fit {self.reference.name}: {setting} is {other} against "
-                f"{mine}; take another source, or accept the {self.reference.name}'s value with "
+                f"{mine}; take another source, or accept what {self.reference.name} has with "
                 f"models.ignore=[{setting}]"
             )
         self._check_tensors(source)
         if "tokenizer" not in self.ignore:
-            reference = load_tokenizer(self.reference.folder)
-            found = difference(reference, load_tokenizer(source.folder))
+            found = difference(_tokenizer(self.reference), _tokenizer(source))
             if found:
                 raise PoolError(
                     f"{source.name} does not fit {self.reference.name}: in the vocabulary {found}; "
@@ -169,6 +167,10 @@ class Pool:
                 )
 
 
+def _tokenizer(source: Source) -> Any:
+    return load_tokenizer(source.folder, trust_remote_code=source.spec.trust_remote_code)
+
+
 def open_pool(
     *,
     sources: Mapping[str, Mapping[str, Any]],
@@ -191,6 +193,11 @@ def open_pool(
     known = set(SourceSpec.__dataclass_fields__) - {"name"}
     opened = []
     for name, options in sources.items():
+        if not isinstance(options, Mapping):
+            raise ConfigError(
+                f"a source is written {{path: ...}}, got {options!r}; "
+                f"set models.sources.{name}.path"
+            )
         if unknown := sorted(set(options) - known):
             raise ConfigError(
                 f"a source has the options {', '.join(sorted(known))}, got {unknown[0]}; "
@@ -198,5 +205,5 @@ def open_pool(
             )
         if "path" not in options:
             raise ConfigError(f"a source needs a path; set models.sources.{name}.path")
-        opened.append(open_source(SourceSpec(name, **options)))
+        opened.append(open_source(SourceSpec(str(name), **options)))
     return Pool(opened, tokenizer=tokenizer, dtype=dtype, ignore=ignore)

@@ -32,7 +32,7 @@ class SourceCheck:
         relative: that norm over the base's own.
         cosines: cosine of the task vector to each other source's, by name.
         conflicts: share of its changed weights that the sum of all task vectors moves the other
-            way.
+            way; 0 where the pool has no base, because those sum to nothing.
     """
 
     name: str
@@ -79,7 +79,8 @@ def preflight(pool: Pool) -> Preflight:
             gram += (deltas @ deltas.T).double()
             total = deltas.sum(0)
             changed += (deltas != 0).sum(1)
-            against += (deltas * total < 0).sum(1)
+            if base is not None:
+                against += (deltas * total < 0).sum(1)
     norms = gram.diagonal().sqrt()
     cosines = gram / (norms[:, None] * norms).clamp_min(1e-30)
     rows = [_row(pool, i, norms, cosines, own, changed, against) for i in range(count)]

@@ -47,6 +47,11 @@ class SourceSpec:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str):
+            raise ConfigError(
+                f"the path of a source must be a text, got {self.path!r}; "
+                f"set models.sources.{self.name}.path"
+            )
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
             raise ConfigError(
                 f"the name of a source must be letters, digits, - and _, got {self.name!r}; "
@@ -81,13 +86,15 @@ class Source:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """The settings in config.json, as transformers reads them."""
+        from huggingface_hub.errors import StrictDataclassError
         from transformers import AutoConfig
 
+        faults = (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError)
         try:
             config = AutoConfig.from_pretrained(
                 self.folder, trust_remote_code=self.spec.trust_remote_code
             )
-        except (OSError, ValueError, KeyError) as error:
+        except faults as error:
             raise PoolError(
                 f"{self.folder}/config.json cannot be used: {_first_line(error)}"
             ) from error
@@ -162,16 +169,17 @@ def open_source(spec: SourceSpec) -> Source:
 
 
 def _from_hub(spec: SourceSpec) -> Source:
-    import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    # The hub's client raises its HTTP library's own errors; which library depends on its version.
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     wanted = [*WANTED, "*.py"] if spec.trust_remote_code else WANTED
     try:
         found = snapshot_download(
             spec.path, revision=spec.revision, allow_patterns=wanted, ignore_patterns=UNWANTED
         )
-    except (OSError, HfHubHTTPError, HFValidationError, httpx.HTTPError, ValueError) as error:
+    except (OSError, HTTPError, HFValidationError, ValueError) as error:
         raise PoolError(
             f"cannot get {spec.path} from the hub ({_first_line(error)}); check the id and the "
             f"network, or give a folder as models.sources.{spec.name}.path"

@@ -34,8 +34,14 @@ class Weights(Mapping[str, torch.Tensor]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._tensors: dict[str, torch.Tensor] = {}
-        for path in _files(folder):
+        files, promised = _files(folder)
+        for path in files:
             self._tensors.update(_read(path))
+        for name in promised:
+            if name not in self._tensors:
+                raise PoolError(
+                    f"{folder / INDEX} names {name}, which is in no shard; copy the model again"
+                )
 
     def __getitem__(self, name: str) -> torch.Tensor:
         return self._tensors[name]
@@ -55,19 +61,13 @@ class Weights(Mapping[str, torch.Tensor]):
         return {name: _hash(self._tensors[name]) for name in sorted(self._tensors)}
 
 
-def _files(folder: Path) -> list[Path]:
-    index = folder / INDEX
-    if index.is_file():
-        try:
-            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
-            raise PoolError(f"{index} is not an index of safetensors: {error}") from error
-        for shard in shards:
-            if Path(shard).name != shard or not (folder / shard).is_file():
-                raise PoolError(f"{index} names {shard}, which is not in the folder; copy it there")
-        return [folder / shard for shard in shards]
+def _files(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the files of a checkpoint, and the names that its index promises."""
+    # As transformers does: a single file comes before an index.
     if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
+        return [folder / SINGLE], []
+    if (folder / INDEX).is_file():
+        return _shards(folder / INDEX)
     pickled = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLED)
     if pickled:
         raise PoolError(
@@ -75,6 +75,19 @@ def _files(folder: Path) -> list[Path]:
             "convert them to safetensors"
         )
     raise PoolError(f"{folder} has no {SINGLE} and no {INDEX}; give a model folder")
+
+
+def _shards(index: Path) -> tuple[list[Path], list[str]]:
+    try:
+        shard_of = json.loads(index.read_text("utf-8"))["weight_map"]
+        shards = sorted(set(shard_of.values()))
+        paths = [index.parent / shard for shard in shards]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise PoolError(f"{index} is not an index of safetensors: {error}") from error
+    for shard, path in zip(shards, paths, strict=True):
+        if path.name != shard or not path.is_file():
+            raise PoolError(f"{index} names {shard}, which is not in the folder; copy it there")
+    return paths, list(shard_of)
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

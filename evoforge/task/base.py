@@ -59,6 +59,7 @@ class Task(ABC):
     def __init__(self, *, name: str, items: ItemSource) -> None:
         self.name = name
         self._parts = {part: _items(name, part, items.rows(part)) for part in PARTS}
+        _check_ids(name, self._parts)
         _check_disjoint(self._parts)
 
     def items(self, part: Part) -> tuple[Item, ...]:
@@ -93,6 +94,17 @@ class Task(ABC):
         """The identity of the protocol."""
         return digest(dict(self.protocol))
 
+    @cached_property
+    def items_hash(self) -> str:
+        """The identity of all items: ids, questions and answers of every part."""
+        return digest(
+            [
+                [part, item.id, item.question, list(item.answers), item.answer_number]
+                for part in PARTS
+                for item in self._parts[part]
+            ]
+        )
+
     def fitness(self, score: float) -> float:
         """Return a score as a number where higher is better."""
         return score if self.higher_is_better else -score
@@ -101,13 +113,7 @@ class Task(ABC):
 def _items(task: str, part: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
     if not rows:
         raise ConfigError(f"the {part} part of {task} has no items; set task.items")
-    items = tuple(_item(task, part, row) for row in rows)
-    seen: set[str] = set()
-    for item in items:
-        if item.id in seen:
-            raise ConfigError(f"two items of the {part} part of {task} have the id {item.id}")
-        seen.add(item.id)
-    return items
+    return tuple(_item(task, part, row) for row in rows)
 
 
 def _item(task: str, part: str, row: Mapping[str, Any]) -> Item:
@@ -116,16 +122,36 @@ def _item(task: str, part: str, row: Mapping[str, Any]) -> Item:
         name, question = str(rest.pop("id")), str(rest.pop("question"))
     except KeyError as error:
         raise ConfigError(f"an item of the {part} part of {task} has no {error.args[0]}") from None
-    answers = tuple(str(answer) for answer in rest.pop("answers", ()))
+    given = rest.pop("answers", [])
     number = rest.pop("answer_number", None)
-    if not answers and number is None:
+    if not isinstance(given, list | tuple):
+        raise ConfigError(f"answers of the item {name} of {task} must be a list, got {given!r}")
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+        raise ConfigError(
+            f"answer_number of the item {name} of {task} must be a number, got {number!r}"
+        )
+    if not given and number is None:
         raise ConfigError(f"the item {name} of {task} has neither answers nor answer_number")
+    answers = tuple(map(str, given))
     return Item(name, question, answers, None if number is None else float(number), rest)
 
 
 def normalized(text: str) -> str:
     """Return a text as it is compared between parts: one form of characters, no white space."""
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).casefold()
+
+
+def _check_ids(task: str, parts: Mapping[Part, Sequence[Item]]) -> None:
+    """Refuse ids that occur twice: results are filed under them."""
+    seen: dict[str, str] = {}
+    for part, items in parts.items():
+        for item in items:
+            if item.id in seen:
+                raise ConfigError(
+                    f"two items of {task} have the id {item.id}, in the {seen[item.id]} part and "
+                    f"in the {part} part; ids must be unique: set task.items"
+                )
+            seen[item.id] = part
 
 
 def _check_disjoint(parts: Mapping[Part, Sequence[Item]]) -> None:

@@ -47,6 +47,10 @@ class Generation(Task):
             raise ConfigError(
                 f"max_new_tokens must be at least 1, got {max_new_tokens}; set task.max_new_tokens"
             )
+        if isinstance(stop, str) or not all(stop):
+            raise ConfigError(
+                f"stop must be a list of texts that are not empty, got {stop!r}; set task.stop"
+            )
         if extraction not in EXTRACTIONS:
             raise ConfigError(
                 f"extraction must be one of {', '.join(EXTRACTIONS)}, got {extraction}; "

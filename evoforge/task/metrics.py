@@ -1,15 +1,24 @@
 """Reading a number out of an answer."""
 
 import re
-import unicodedata
 from typing import Literal, get_args
 
 Extraction = Literal["robust", "sakana"]
 EXTRACTIONS: tuple[Extraction, ...] = get_args(Extraction)
 
 _SAKANA = re.compile(r"\d*\.?\d+")
-# Digits with their thousands commas, and a sign where no digit, letter or bracket stands before it.
-_NUMBER = re.compile(r"(?<![\d.,])(?:(?<![\w)\]}])-)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+# Full-width forms as their ASCII twins, and the minus sign. All of NFKC would be too much: it turns
+# the square of a unit into a 2.
+_WIDE: dict[int, int | str] = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    0x2212: "-",
+    0x3000: " ",
+}
+# Digits with their thousands commas, and a sign where it cannot be a minus between two terms.
+_NUMBER = re.compile(
+    r"(?<!\d)(?<!\d\.)(?:(?<![A-Za-z\d_)\]}])-)?"
+    r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<![.\w])\.\d+)"
+)
 
 
 def last_number(text: str, how: Extraction = "robust") -> float | None:
@@ -25,7 +34,7 @@ def last_number(text: str, how: Extraction = "robust") -> float | None:
     if how == "sakana":
         found = _SAKANA.findall(text)
         return float(found[-1].replace(",", "")) if found else None
-    found = _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    found = _NUMBER.findall(text.translate(_WIDE))
     return float(found[-1].replace(",", "")) if found else None
 
 

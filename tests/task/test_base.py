@@ -73,7 +73,9 @@ def test_an_empty_part_is_named_with_what_to_set(task, part):
 
 
 def test_two_items_of_one_id_are_refused(task):
-    with pytest.raises(ConfigError, match="two items of the test part of toy have the id x1"):
+    with pytest.raises(
+        ConfigError, match="two items of toy have the id x1, in the test part and in"
+    ):
         task(test=[row("1+5="), row("1+6=")])
 
 
