@@ -4,6 +4,8 @@ The tensors are made from the recipe as they were for scoring, so the folder hol
 model that was scored.
 """
 
+import inspect
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -77,6 +79,8 @@ def _write(
         state[name] = candidate.tensor(name).to(pool.dtype).contiguous()
         if progress:
             progress(done, len(candidate.names))
+    # The hub's library announces the folder that is not final yet; its logger has no proper name.
+    logging.getLogger(inspect.getfile(save_torch_state_dict)).setLevel(logging.WARNING)
     save_torch_state_dict(state, folder, metadata={"format": "pt"})
     config = AutoConfig.from_pretrained(
         reference.folder, trust_remote_code=reference.spec.trust_remote_code

@@ -98,6 +98,10 @@ class Scale:
         shown = f"{100 * value:+.1f}" if self.percent else f"{value:+.3f}"
         return shown if sign else shown.removeprefix("+")
 
+    def mean(self, content: Mapping[str, Any] | None) -> str:
+        """Return a score alone, a dash if there is none."""
+        return "-" if content is None else self.number(content["score"])
+
     def score(self, content: Mapping[str, Any] | None) -> str:
         """Return a score with its interval, a dash if there is none."""
         if content is None:
@@ -112,13 +116,6 @@ class Scale:
     def ends(self, content: Mapping[str, Any]) -> str:
         """Return an interval without white space, so that it is never broken in two."""
         return f"[{self.number(content['low'])},{self.number(content['high'])}]"
-
-
-def share(value: float, items: int) -> str:
-    """Return a metric's mean as `right/items` where it is a count, else as a number."""
-    right = value * items
-    whole = 0 <= value <= 1 and abs(right - round(right)) < 1e-6
-    return f"{round(right)}/{items}" if whole else f"{value:.3f}"
 
 
 def p_value(p: float) -> str:

@@ -21,7 +21,6 @@ from evoforge.report.summary import (
     p_value,
     reading,
     rows,
-    share,
 )
 
 # More groups than this are cut short: all are in the recipe.
@@ -60,8 +59,8 @@ def results(result: Result) -> Table:
     extra = _metrics(result)
     table.add_column("model", overflow="fold", min_width=8)
     for part in PARTS:
-        table.add_column(part, justify="right", overflow="fold")
-    table.add_column("winner minus it", justify="right", overflow="fold")
+        table.add_column(part, justify="right", no_wrap=True)
+    table.add_column("winner minus it", justify="right", no_wrap=True)
     for name in extra:
         table.add_column(Text(name), justify="right", no_wrap=True)
     for row in rows(result):
@@ -82,17 +81,25 @@ def _metrics(result: Result) -> list[str]:
 
 def _cells(row: Row, scale: Scale, extra: list[str]) -> list[Text]:
     style = "bold green" if row.kind == "winner" else "bold" if row.best else ""
-    cells = [Text(row.label + (" (best source)" if row.best else ""), style=style)]
+    cells = [Text(row.label + (" (best)" if row.best else ""), style=style)]
     for part in PARTS:
         failed = part in row.entry.get("failures", {})
-        cells.append(Text("failed" if failed else scale.score(row.entry[part]), style=style))
+        # Only the test score is used once; the others' intervals would say more than they know.
+        shown = scale.score(row.entry[part]) if part == "test" else scale.mean(row.entry[part])
+        cells.append(Text("failed" if failed else shown, style=style))
     against = row.paired
-    cells.append(Text(f"{scale.difference(against)} {p_value(against['p'])}" if against else ""))
+    unsure = f" {p_value(against['p'])}" if against and against["p"] >= 0.001 else ""
+    cells.append(Text(f"{scale.difference(against)}{unsure}" if against else ""))
     test = row.entry["test"] or {}
     for name in extra:
         value = test.get("metrics", {}).get(name)
-        cells.append(Text("-" if value is None else share(value, test["items"]), style=style))
+        cells.append(Text("-" if value is None else _number(value, scale), style=style))
     return cells
+
+
+def _number(value: float, scale: Scale) -> str:
+    """Return a metric beside the main one, which need not be a share."""
+    return scale.number(value) if 0 <= value <= 1 else f"{value:.3f}"
 
 
 def genes(found: Grid) -> Table:

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from evoforge.report.result import build
-from evoforge.report.summary import Scale, best_source, p_value, reading, rows, share
+from evoforge.report.summary import Scale, best_source, p_value, reading, rows
 from evoforge.report.table import summary
 
 
@@ -19,7 +19,7 @@ def test_tables_name_every_model_and_mark_the_best_source(complete):
     text = shown(summary(complete.record, build(complete.record)))
     for name in ("ja", "math_a", "math_b", "uniform soup", "start point", "winner"):
         assert name in text
-    assert text.count("(best source)") == 1
+    assert text.count("(best)") == 1
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -114,6 +114,4 @@ def test_numbers_as_they_are_printed():
     assert Scale(True).number(0.3125) == "31.2"
     assert Scale(True).number(-0.02, sign=True) == "-2.0"
     assert Scale(False).number(12.34567) == "12.346"
-    assert share(0.41, 100) == "41/100"
-    assert share(0.4155, 100) == "0.415"
     assert (p_value(0.0004), p_value(0.0213)) == ("p<0.001", "p=0.021")
