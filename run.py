@@ -73,6 +73,10 @@ def main() -> None:
         _fail(str(error), 1 if isinstance(error, SearchError) else 2)
     except (HydraException, OmegaConfBaseException) as error:
         _fail(config.sentence(error, _options()), 2)
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        _fail("a group cannot be set to null; choose one of its options, see --help", 2)
     except BrokenPipeError:
         os.close(sys.stdout.fileno())  # whoever read our output has seen enough
     except OSError as error:

@@ -180,7 +180,9 @@ def sentence(error: HydraException | OmegaConfBaseException, known: Sequence[str
         )
     if isinstance(error, MissingConfigException):
         missing = re.search(r"Could not find '([^']+)'", text)
-        options = re.search(r"Available options in '([^']+)':\s*(.+)", text, re.S)
+        options = re.search(
+            r"Available options in '([^']+)':\s*(.+?)(\n\s*\n|$|Config search)", text, re.S
+        )
         if missing and options:
             group, _, name = missing.group(1).rpartition("/")
             choices = options.group(2).split()
@@ -192,6 +194,8 @@ def sentence(error: HydraException | OmegaConfBaseException, known: Sequence[str
     if unknown:
         key = unknown.group(1).lstrip("+~")
         return f"there is no option {key}{_guess(key, known)}; see python run.py --help"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return f"there is no option {error.missing_cfg_file}; see python run.py --help"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])
 

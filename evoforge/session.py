@@ -54,6 +54,8 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     Raises:
         ConfigError: an option or a source is not usable.
     """
+    _check_whole(cfg, "seed", least=0)
+    _check_whole(cfg, "finalists", least=1)
     budget = config.build({"_target_": "evoforge.evolve.Budget", **cfg["budget"]}, "budget")
     trackers = [config.build(n, f"tracker.{k}") for k, n in (cfg.get("tracker") or {}).items()]
     task = config.build(cfg["task"], "task")
@@ -81,6 +83,14 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
         executor=config.build(cfg["executor"], "executor", evaluate=evaluate),
         trackers=Trackers(trackers),
     )
+
+
+def _check_whole(cfg: Mapping[str, Any], option: str, least: int) -> None:
+    value = cfg[option]
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(
+            f"{option} must be a whole number from {least} on, got {value!r}; set {option}"
+        )
 
 
 def run(

@@ -64,6 +64,17 @@ def test_every_option_composes(group, option, compose):
     assert cfg[group]
 
 
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_composes(experiment, compose):
+    cfg = compose(f"experiment={experiment}")
+    assert cfg["budget"]["evaluations"] or cfg["budget"]["minutes"]
+
+
+@pytest.mark.parametrize("sweep", options("sweep"))
+def test_every_sweep_names_itself_for_wandb(sweep, compose):
+    assert compose(f"+sweep={sweep}")["sweep_name"] == sweep
+
+
 def test_no_key_is_a_method_of_mappings():
     # cfg.pop, cfg.items ... would be the method, and fail far away.
     forbidden = {name for name in dir(dict) if not name.startswith("_")} - {"items"}
