@@ -87,9 +87,15 @@ def _compare(error: type[BaseException] | None) -> None:
     """Show the runs of a sweep side by side, also if some of them failed."""
     if config.Sweep.folder is None or error is SystemExit:
         return
-    from evoforge.report.compare import compare
+    from rich.console import Console
 
-    compare([config.Sweep.folder], config.Sweep.folder)
+    from evoforge.report.compare import compare, table
+
+    try:
+        Console().print(table(compare([config.Sweep.folder], config.Sweep.folder)))
+    except EvoforgeError as problem:
+        # Nothing to compare; what stopped the runs is the news.
+        log.error("%s", problem)
     print(config.Sweep.folder)
 
 

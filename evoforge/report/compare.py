@@ -214,21 +214,24 @@ def table(found: Comparison) -> Table:
     low = any(not higher(run.result) for run in found.runs if run.result)
     title = f"{len(found.runs)} runs" + (" (lower is better)" if low else "")
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("run", overflow="fold")
+    shown.show_edge, shown.collapse_padding = False, True
+    shown.add_column("run", overflow="fold", min_width=8)
     for name in names:
-        shown.add_column(Text(name), justify="right", overflow="fold")
-    for name in ("test score", "best source", "winner minus it", "evaluations", "minutes"):
-        shown.add_column(name, justify="right", overflow="fold")
-    shown.add_column("status")
+        shown.add_column(Text(name), justify="right", overflow="ellipsis", no_wrap=True)
+    for name in ("test score", "minus best\nsource", "evalua-\ntions", "minutes"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    # A column that says the same of all is left out.
+    complete = all(run.status == "finished" for run in found.runs)
+    if not complete:
+        shown.add_column("status")
     for run, settings, row in zip(found.runs, found.settings, found.rows, strict=True):
-        source, gap = "-", "-"
-        if row["best_source_score"] is not None:
-            source = f"{row['best_source']} {numbers.number(row['best_source_score'])}"
+        gap = "-"
         if row["difference"] is not None:
-            gap = f"{numbers.number(row['difference'], sign=True)} {p_value(row['p'])}"
+            unsure = f" {p_value(row['p'])}" if row["p"] >= 0.001 else ""
+            gap = f"{numbers.number(row['difference'], sign=True)}{unsure}"
         cells = [run.name, *(_shown(settings[name]) for name in names), numbers.score(run.test)]
-        cells += [source, gap, _shown(row["evaluations"]), _shown(row["minutes"]), run.status]
-        shown.add_row(*map(Text, cells))
+        cells += [gap, _shown(row["evaluations"]), _shown(row["minutes"])]
+        shown.add_row(*map(Text, cells if complete else [*cells, run.status]))
     if len(found.settings[0]) > MAX_COLUMNS:
         more = len(found.settings[0]) - MAX_COLUMNS
         shown.caption = f"{more} more settings differ: see comparison.csv"

@@ -9,8 +9,8 @@ from typing import Any
 
 # Dotted key -> a number, text, truth value, list of these, or None.
 Settings = dict[str, Any]
-# Where a run is kept says nothing of the run.
-IGNORED = ("hydra", "resume", "sweep")
+# Where a run was kept, watched and computed says nothing of what it found.
+IGNORED = ("hydra", "resume", "sweep", "sweep_name", "tracker", "executor", "data_dir")
 TARGET = "_target_"
 SEED = "seed"
 
