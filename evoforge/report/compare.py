@@ -218,7 +218,7 @@ def table(found: Comparison) -> Table:
     shown.add_column("run", overflow="fold", min_width=8)
     for name in names:
         shown.add_column(Text(name), justify="right", overflow="ellipsis", no_wrap=True)
-    for name in ("test score", "minus best\nsource", "evalua-\ntions", "minutes"):
+    for name in ("test score", "minus best\nsource", "evalua-\ntions", "min-\nutes"):
         shown.add_column(name, justify="right", no_wrap=True)
     # A column that says the same of all is left out.
     complete = all(run.status == "finished" for run in found.runs)
