@@ -30,19 +30,23 @@ class LiveModel:
 
     def __init__(self, pool: Pool, *, device: str, attention: str) -> None:
         from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers.initialization import no_init_weights
 
         reference = pool.reference
         trust = reference.spec.trust_remote_code
         config = AutoConfig.from_pretrained(reference.folder, trust_remote_code=trust)
         try:
-            model = AutoModelForCausalLM.from_config(
-                config, dtype=pool.dtype, attn_implementation=attention, trust_remote_code=trust
-            )
+            # Every weight is written before it is used: drawing them first takes minutes at 7B.
+            with no_init_weights():
+                model = AutoModelForCausalLM.from_config(
+                    config, dtype=pool.dtype, attn_implementation=attention, trust_remote_code=trust
+                )
         except (ValueError, ImportError) as error:
             raise ConfigError(
                 f"transformers cannot build {reference.name} with attention {attention}: {error}; "
                 "set evaluator.attention"
             ) from error
+        model.tie_weights()  # part of drawing weights, which was left out
         self.model: Any = model.eval().to(device)
         self._slots: dict[str, torch.Tensor] = dict(self.model.state_dict(keep_vars=True))
         missing = [name for name in pool.names if name not in self._slots]
@@ -51,6 +55,13 @@ class LiveModel:
                 f"{reference.name} has the tensor {missing[0]}, which {type(model).__name__} has "
                 "not; evoforge cannot merge this architecture yet"
             )
+        # A tied weight is listed once, under the name that checkpoints store it by.
+        for name, _ in self.model.named_parameters():
+            if name not in pool.names:
+                raise ConfigError(
+                    f"{reference.name} has no tensor {name}, which {type(model).__name__} needs; "
+                    "copy or download the model again"
+                )
         self._written: dict[str, Hashable] = {}
 
     def write(self, candidate: Candidate) -> int:

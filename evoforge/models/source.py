@@ -103,10 +103,16 @@ class Source:
 
     @cached_property
     def tensors(self) -> Weights:
-        """The weights by name, without the stored copy of a tied output embedding."""
+        """The weights by name, without what some checkpoints store beside them.
+
+        That is the copy of a tied output embedding, and the frequencies of rotary embeddings,
+        which follow from the settings.
+        """
         weights = Weights(self.folder)
-        if self.config.get("tie_word_embeddings") and "lm_head.weight" in weights:
-            weights.discard("lm_head.weight")
+        tied = bool(self.config.get("tie_word_embeddings"))
+        for name in list(weights):
+            if name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight"):
+                weights.discard(name)
         return weights
 
     @cached_property

@@ -53,7 +53,7 @@ class Weights(Mapping[str, torch.Tensor]):
         return len(self._tensors)
 
     def discard(self, name: str) -> None:
-        """Forget a tensor, such as a stored copy of a tied one."""
+        """Forget a tensor that is not a weight of its own."""
         self._tensors.pop(name)
 
     def hashes(self) -> dict[str, str]:

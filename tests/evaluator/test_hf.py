@@ -165,6 +165,32 @@ def test_an_unknown_attention_is_a_clear_error(pool, task):
         Hf(task, pool, attention="nonsense")
 
 
+def test_a_checkpoint_that_lacks_a_weight_is_a_clear_error(save_pico, task):
+    from safetensors.torch import load_file, save_file
+
+    from tests.conftest import open_pico
+
+    folder = save_pico("headless", seed=0)
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors.pop("lm_head.weight")
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match="headless has no tensor lm_head.weight, which Mistral"):
+        Hf(task, open_pico({"headless": folder}))
+
+
+def test_stored_rotary_frequencies_are_no_weights(save_pico, task, pool, merger):
+    from safetensors.torch import load_file, save_file
+
+    from tests.conftest import open_pico
+
+    folder = save_pico("old", seed=0)
+    path = folder / "model.safetensors"
+    extra = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
+    save_file({**load_file(path), **extra}, path, metadata={"format": "pt"})
+    assert Hf(task, open_pico({"old": folder})).live.model is not None
+
+
 def test_tied_embeddings_are_written_once_and_shared(save_pico):
     from tests.conftest import open_pico
 
