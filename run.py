@@ -3,7 +3,10 @@
 import json
 import logging
 import os
+import shlex
+import shutil
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -18,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from evoforge import config
-from evoforge.errors import EvoforgeError, SearchError
+from evoforge.errors import ConfigError, EvoforgeError, SearchError
 
 STARTED = time.time()
 CONF = Path(__file__).parent / "conf"
@@ -39,22 +42,21 @@ def job(cfg: DictConfig) -> None:
     several = hydra_config.mode == RunMode.MULTIRUN
     try:
         content = config.resolved(cfg)
+        _check_resume(content["resume"], folder, several)
         from evoforge import session  # after --help and --cfg, which need no torch
 
         may_exist = several or bool(content["resume"])
         overrides = [*_folders(hydra_config), *hydra_config.overrides.task]
         session.run(content, folder, overrides, started=STARTED, may_exist=may_exist)
-    except EvoforgeError as error:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+    except (EvoforgeError, sqlite3.DatabaseError) as error:
+        _tidy(folder)
         if not several:
-            _fail(str(error), 1 if isinstance(error, SearchError) else 2)
-        log.error("%s: %s", folder.name, error)
+            _fail(_sentence(error, folder), _code(error))
+        print(f"error: {folder.name}: {_sentence(error, folder)}", file=sys.stderr)
         raise
     except KeyboardInterrupt as stop:
-        if any(folder.iterdir()):
-            again = "the same command" if several else f"python run.py resume={folder}"
-            log.warning("stopped; go on with: %s", again)
+        if not _tidy(folder):
+            print(f"stopped; go on with: {_again(hydra_config, folder, several)}", file=sys.stderr)
         sys.exit(143 if isinstance(stop, Terminated) else 130)
     print(folder)
 
@@ -69,8 +71,8 @@ def main() -> None:
             job()
         finally:
             _compare(sys.exc_info()[0])
-    except EvoforgeError as error:
-        _fail(str(error), 1 if isinstance(error, SearchError) else 2)
+    except (EvoforgeError, sqlite3.DatabaseError) as error:
+        _fail(_sentence(error, None), _code(error))
     except (HydraException, OmegaConfBaseException) as error:
         _fail(config.sentence(error, _options()), 2)
     except ValueError as error:
@@ -80,7 +82,45 @@ def main() -> None:
     except BrokenPipeError:
         os.close(sys.stdout.fileno())  # whoever read our output has seen enough
     except OSError as error:
-        _fail(f"cannot write {error.filename}: {error.strerror}; set hydra.run.dir", 2)
+        if error.filename is None:
+            raise
+        _fail(f"cannot use {error.filename}: {error.strerror}; set hydra.run.dir", 2)
+    except KeyboardInterrupt as stop:
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
+
+
+def _check_resume(resume: str | None, folder: Path, several: bool) -> None:
+    if resume and (several or folder.resolve() != Path(resume).resolve()):
+        raise ConfigError(
+            "resume goes on with one run in its own folder; leave out hydra.run.dir and sweeps"
+        )
+
+
+def _tidy(folder: Path) -> bool:
+    """Remove what a run that did not begin left behind; return whether it did not."""
+    if (folder / "journal.sqlite").exists():
+        return False
+    if {path.name for path in folder.iterdir()} <= {"run.log"}:
+        shutil.rmtree(folder)
+    return True
+
+
+def _again(hydra_config: DictConfig, folder: Path, several: bool) -> str:
+    """Return the command that goes on with a run that was stopped."""
+    if several:
+        return f"the same command and hydra.sweep.dir={shlex.quote(hydra_config.sweep.dir)}"
+    return f"python run.py {shlex.quote(f'resume={folder}')}"
+
+
+def _sentence(error: Exception, folder: Path | None) -> str:
+    if isinstance(error, EvoforgeError):
+        return str(error)
+    where = "the journal" if folder is None else f"{folder}/journal.sqlite"
+    return f"{where} is damaged ({error}); restore it, or start a new run in another folder"
+
+
+def _code(error: Exception) -> int:
+    return 1 if isinstance(error, SearchError) else 2
 
 
 def _compare(error: type[BaseException] | None) -> None:
@@ -102,7 +142,7 @@ def _compare(error: type[BaseException] | None) -> None:
 def _recall(arguments: list[str]) -> list[str]:
     """Put the options that a run was started with before those given to resume it."""
     places = [i for i, argument in enumerate(arguments) if argument.startswith("resume=")]
-    folder = arguments[places[0]].partition("=")[2] if places else ""
+    folder = arguments[places[0]].partition("=")[2].strip("'\"") if places else ""
     if folder in ("", "null"):
         return arguments
     from evoforge.record import Record
@@ -112,7 +152,9 @@ def _recall(arguments: list[str]) -> list[str]:
     record.close()
     given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
     kept = [o for o in overrides if o.partition("=")[0].lstrip("+~") not in given]
-    return arguments[: places[0]] + kept + arguments[places[0] :]
+    # Hydra reads , and = in a value as its own signs unless the value is in quotes.
+    quoted = folder.replace("\\", "\\\\").replace("'", "\\'")
+    return [*arguments[: places[0]], *kept, f"resume='{quoted}'", *arguments[places[0] + 1 :]]
 
 
 def _folders(hydra_config: DictConfig) -> list[str]:

@@ -54,11 +54,13 @@ def build(node: Mapping[str, Any], option: str, **runtime: Any) -> Any:
     Raises:
         ConfigError: an option is unknown, of the wrong type, or refused by the constructor.
     """
-    target = node["_target_"]
+    target = str(node.get("_target_"))
+    is_class = target.rpartition(".")[2][:1].isupper()
     try:
-        called = get_class(target) if target.rsplit(".", 1)[1][0].isupper() else get_method(target)
+        called = get_class(target) if is_class else get_method(target)
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"{option} names {target}, which cannot be loaded: {error}") from error
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{option} names {target}, which cannot be loaded: {reason}") from error
     _check_options(called, node, option)
     try:
         partial = instantiate(node, _partial_=True, _convert_="all")
@@ -131,23 +133,27 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def check_unchanged(recorded: str, now: Mapping[str, Any], folder: Path) -> None:
+def check_unchanged(
+    recorded: str, now: Mapping[str, Any], folder: Path, *, budget_too: bool = False
+) -> None:
     """Refuse to go on with other options than a run was started with.
 
     Args:
         recorded: the run's configuration as JSON.
         now: the configuration as it is now.
         folder: the run's folder.
+        budget_too: whether the budget may not change either, because the search is over.
 
     Raises:
         JournalError: something that decides the result has changed: what, and from what to what.
     """
     before = dict(flat(json.loads(recorded)))
     after = dict(flat(json.loads(json.dumps(now))))
+    free = {key for key in CHANGEABLE if not (budget_too and key == "budget")}
     changes = [
         f"{key}: {before.get(key)} -> {after.get(key)}"
         for key in sorted({*before, *after})
-        if before.get(key) != after.get(key) and key.split(".")[0] not in CHANGEABLE
+        if before.get(key) != after.get(key) and key.split(".")[0] not in free
     ]
     if changes:
         raise JournalError(
@@ -190,6 +196,8 @@ def sentence(error: HydraException | OmegaConfBaseException, known: Sequence[str
                 f"{group} has no option {name}{_guess(name, choices)}; "
                 f"choose from {', '.join(choices)}"
             )
+    if text.startswith("Ambiguous value"):
+        return f"{text.splitlines()[0]}: several values need -m, which makes a run of each"
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown.group(1).lstrip("+~")
@@ -201,5 +209,5 @@ def sentence(error: HydraException | OmegaConfBaseException, known: Sequence[str
 
 
 def _guess(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
+    near = difflib.get_close_matches(word, [name for name in known if name != word], n=1)
     return f" (did you mean {near[0]}?)" if near else ""

@@ -21,7 +21,7 @@ from evoforge.journal import Journal
 from evoforge.merge.base import Merger
 from evoforge.optimizer.base import Genomes, Optimizer
 from evoforge.recipe import Recipe
-from evoforge.record import FILE, CandidateRecord, Evaluation, item_set_hash
+from evoforge.record import FILE, FINALIST, CandidateRecord, Evaluation, item_set_hash
 from evoforge.space import Genome
 from evoforge.task.base import PARTS, Item, Part, Task
 
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 ROUNDING = 1e-6
 
 BASELINE = "baseline:"
-FINALIST = "finalist:"
 WINNER = "winner"
 
 
@@ -124,7 +123,7 @@ class Evolution:
         self.executor = executor
         self.changed = changed
 
-    def run(self, stage: Stage, baselines: Mapping[str, Recipe], finalists: int) -> Winner | None:
+    def run(self, stage: Stage, baselines: Mapping[str, Recipe], finalists: int) -> Winner:
         """Score the baselines, search, select among the best, and test once.
 
         Args:
@@ -132,24 +131,20 @@ class Evolution:
             baselines: recipes to score beside the winner, by name.
             finalists: how many of the search's best answer the select items.
 
-        Returns:
-            The winner; None if no candidate could be evaluated.
-
         Raises:
-            SearchError: more than half of a generation failed.
+            SearchError: more than half of a generation failed, or every finalist.
             JournalError: the record is of another search, or cannot be written.
         """
         for name, recipe in baselines.items():
             self.role(f"{BASELINE}{name}", "search", recipe)
         self.search(stage)
         winner = self.select(stage, finalists)
-        if winner is not None:
-            for part in PARTS:
-                self.role(WINNER, part, winner)
+        for part in PARTS:
+            self.role(WINNER, part, winner)
         for part in PARTS:
             for name, baseline in baselines.items():
                 self.role(f"{BASELINE}{name}", part, baseline)
-        return None if winner is None else Winner(winner, stage.merger.build(winner))
+        return Winner(winner, stage.merger.build(winner))
 
     def role(self, name: str, part: Part, recipe: Recipe) -> Evaluation:
         """Evaluate a recipe on a whole part of the task under a name, or read it back."""
@@ -186,7 +181,7 @@ class Evolution:
 
     def search(self, stage: Stage) -> None:
         """Run a stage's generations until its budget is spent, replaying what is recorded."""
-        if stage.name not in self.record.stages():
+        if self.record.stages().get(stage.name) != stage_facts(stage):
             self.journal.add_stage(stage.name, stage_facts(stage))
             self.changed()
         generation = 0
@@ -197,6 +192,9 @@ class Evolution:
     def _goes_on(self, stage: Stage, generation: int) -> bool:
         if self.record.generation(stage.name, generation):
             return True
+        # Once finalists were chosen the search is over, whatever the budget is now.
+        if self.record.selecting:
+            return False
         budget = stage.budget
         next_total = (generation + 1) * stage.optimizer.population
         if budget.evaluations is not None and next_total > budget.evaluations:
@@ -288,14 +286,20 @@ class Evolution:
             )
         return np.array([evaluation.fitness for evaluation in evaluations])
 
-    def select(self, stage: Stage, finalists: int) -> Recipe | None:
-        """Let the search's best answer the select items; return the best recipe of them."""
+    def select(self, stage: Stage, finalists: int) -> Recipe:
+        """Let the search's best answer the select items; return the best recipe of them.
+
+        Raises:
+            SearchError: all of them failed.
+        """
         best: tuple[float, Recipe] | None = None
         for place, recipe in enumerate(self._finalists(stage, finalists), start=1):
             evaluation = self.role(f"{FINALIST}{place}", "select", recipe)
             if best is None or evaluation.fitness > best[0]:
                 best = (evaluation.fitness, recipe)
-        return None if best is None or math.isinf(best[0]) else best[1]
+        if best is None or math.isinf(best[0]):
+            raise SearchError("every finalist failed on the select items, so there is no winner")
+        return best[1]
 
     def _finalists(self, stage: Stage, count: int) -> list[Recipe]:
         """Return the recipes of best mean fitness, and what the optimizer itself recommends."""

@@ -82,8 +82,7 @@ class Journal:
                 f"cannot write the run folder {folder}: {error.strerror}; set hydra.run.dir"
             ) from error
         journal = Journal._open(folder)
-        # A file without tables is left by a process that was killed right here.
-        if journal._connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if Journal.exists(folder):
             journal.close()
             raise JournalError(f"{folder} holds a run already; go on with resume={folder}")
         with journal.transaction():
@@ -104,10 +103,34 @@ class Journal:
         journal = Journal._open(folder)
         try:
             journal.record.check()
+            (found,) = journal._connection.execute("PRAGMA quick_check(1)").fetchone()
         except JournalError:
             journal.close()
             raise
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            journal.close()
+            raise JournalError(
+                f"{folder / FILE} is damaged ({found.splitlines()[0]}); restore it, or start a "
+                "new run in another folder"
+            )
         return journal
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether a folder holds a run, damaged or not: a journal with something in it."""
+        path = folder / FILE
+        if not path.is_file():
+            return False
+        connection = sqlite3.connect(path)
+        try:
+            # A process killed right after opening the file leaves it without tables.
+            return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+        except sqlite3.DatabaseError:
+            return True
+        finally:
+            connection.close()
 
     @staticmethod
     def _open(folder: Path) -> "Journal":
@@ -154,7 +177,9 @@ class Journal:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
+        except sqlite3.IntegrityError:
+            raise  # a fault of ours, not of the disk
+        except sqlite3.DatabaseError as error:
             raise JournalError(
                 f"cannot write {self.folder / FILE}: {error}; nothing recorded so far is lost: "
                 f"free the disk and go on with resume={self.folder}"
@@ -188,9 +213,10 @@ class Journal:
             self.event("session", number=cursor.lastrowid)
 
     def add_stage(self, name: str, info: Mapping[str, Any]) -> None:
-        """Record a search before it begins: what it searches, and its budget."""
+        """Record a search before it begins, or goes on with another budget."""
         with self.transaction():
-            self._connection.execute("INSERT INTO stages VALUES (?, ?)", (name, canonical(info)))
+            row = (name, canonical(info))
+            self._connection.execute("INSERT OR REPLACE INTO stages VALUES (?, ?)", row)
             self.event("stage", stage=name)
 
     def add_items(self, part: str, items: Sequence[str]) -> str:

@@ -100,6 +100,9 @@ def item_set_hash(items: Sequence[str]) -> str:
     return digest(list(items))
 
 
+FINALIST = "finalist:"
+
+
 class Record:
     """Everything that is in a journal, to be read.
 
@@ -132,7 +135,8 @@ class Record:
             found = self.meta("format")
         except (sqlite3.DatabaseError, KeyError) as error:
             self.close()
-            raise JournalError(f"{self.folder / FILE} is damaged: {error}") from error
+            reason = "it names no format" if isinstance(error, KeyError) else error
+            raise JournalError(f"{self.folder / FILE} is damaged: {reason}") from error
         if found != FORMAT:
             self.close()
             raise JournalError(
@@ -242,6 +246,11 @@ class Record:
         """Return the number of the evaluation of each (name, part)."""
         cursor = self._connection.execute("SELECT name, part, evaluation FROM roles ORDER BY rowid")
         return {(name, part): number for name, part, number in cursor}
+
+    @property
+    def selecting(self) -> bool:
+        """Whether the search is over, because finalists were chosen."""
+        return any(name.startswith(FINALIST) for name, _ in self.roles())
 
     def events(self, after: int = 0) -> list[Event]:
         """Return what happened after an event's number, in order."""

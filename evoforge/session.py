@@ -18,7 +18,7 @@ from rich.console import Console
 from evoforge import __version__, config
 from evoforge.baseline import baselines
 from evoforge.errors import ConfigError, JournalError
-from evoforge.evolve import Evolution, Stage, Winner
+from evoforge.evolve import WINNER, Evolution, Stage, Winner
 from evoforge.executor.base import Executor, Job
 from evoforge.export import export
 from evoforge.journal import Journal
@@ -26,7 +26,7 @@ from evoforge.merge.base import Mergers
 from evoforge.models.pool import Pool
 from evoforge.models.preflight import preflight
 from evoforge.recipe import Recipe, canonical
-from evoforge.record import FILE, Evaluation
+from evoforge.record import FILE, Evaluation, Record
 from evoforge.report import card, plots, preflight_table, result, table
 from evoforge.task.base import Task
 from evoforge.tracker.base import Status, Trackers
@@ -56,7 +56,10 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     """
     _check_whole(cfg, "seed", least=0)
     _check_whole(cfg, "finalists", least=1)
-    budget = config.build({"_target_": "evoforge.evolve.Budget", **cfg["budget"]}, "budget")
+    limits = cfg["budget"]
+    if not isinstance(limits, Mapping):
+        raise ConfigError(f"budget must be {{evaluations, minutes}}, got {limits!r}; set budget")
+    budget = config.build({"_target_": "evoforge.evolve.Budget", **limits}, "budget")
     trackers = [config.build(n, f"tracker.{k}") for k, n in (cfg.get("tracker") or {}).items()]
     task = config.build(cfg["task"], "task")
     pool = config.build(cfg["models"], "models")
@@ -113,38 +116,75 @@ def run(
     Raises:
         EvoforgeError: the run cannot begin, or cannot go on.
     """
-    if not (folder / FILE).is_file():
+    if not Journal.exists(folder):
+        _refuse_foreign(folder)
         parts = assemble(cfg)
+        _look(parts)
         journal = Journal.create(folder, _meta(cfg, overrides, parts))
-    else:
-        if not may_exist:
-            raise ConfigError(f"{folder} holds a run already; go on with resume={folder}")
+    elif may_exist:
         journal = Journal.resume(folder)
-        try:
-            config.check_unchanged(journal.record.meta("config"), cfg, folder)
-            if journal.record.finished:
-                log.info("%s is complete already", folder)
-                _show(journal)
-                journal.close()
-                return
-            parts = assemble(cfg)
-            if journal.record.meta("items") != parts.task.items_hash:
-                raise JournalError(
-                    f"the items of {parts.task.name} are not those that {folder} was started "
-                    "with; restore the data, or start a new run in another folder"
-                )
-        except BaseException:
-            journal.close()
-            raise
+    else:
+        raise ConfigError(f"{folder} holds a run already; go on with resume={folder}")
     try:
-        _work(cfg, parts, journal, started)
+        record = journal.record
+        over = record.selecting and not _same_budget(record, cfg["budget"])
+        config.check_unchanged(record.meta("config"), cfg, folder, budget_too=over)
+        if record.finished:
+            log.info("%s is complete already", folder)
+            _restore(cfg, journal)
+        else:
+            parts = assemble(cfg)
+            _check_items(parts, journal)
+            _work(cfg, parts, journal, started)
+        _show(journal)
     finally:
         journal.close()
 
 
+def _same_budget(record: Record, budget: Any) -> bool:
+    """Whether a budget is the one that the searches of a run ended with."""
+    ended = [{key: s[key] for key in ("evaluations", "minutes")} for s in record.stages().values()]
+    return all(limits == budget for limits in ended)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that holds something else, which the run would write over."""
+    ours = (".lock", "run.log", FILE, f"{FILE}-wal", f"{FILE}-shm")
+    foreign = [p.name for p in folder.iterdir() if p.name not in ours] if folder.is_dir() else []
+    if foreign:
+        raise ConfigError(
+            f"the run folder {folder} is not empty (it holds {min(foreign)}); "
+            "set hydra.run.dir to a new folder"
+        )
+
+
+def _look(parts: Parts) -> None:
+    """Print the pre-flight table."""
+    Console().print(preflight_table.table(preflight(parts.pool)))
+
+
+def _check_items(parts: Parts, journal: Journal) -> None:
+    """Refuse to go on with other items than the run was started with."""
+    if journal.record.meta("items") != parts.task.items_hash:
+        raise JournalError(
+            f"the items of {parts.task.name} are not those that {journal.folder} was started "
+            "with; restore the data, or start a new run in another folder"
+        )
+
+
+def _restore(cfg: Mapping[str, Any], journal: Journal) -> None:
+    """Make again what someone deleted from a complete run."""
+    folder, record = journal.folder, journal.record
+    if not (folder / "fitness.png").is_file():
+        plots.plots(record)
+    if not (folder / "model").is_dir():
+        pool = config.build(cfg["models"], "models")
+        recipe = record.recipe(record.evaluation(record.roles()[WINNER, "test"]).recipe)
+        _export(pool, journal, Winner(recipe, Mergers(pool).build(recipe)))
+
+
 def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float) -> None:
     """Search, select, test, report and export, with the trackers following."""
-    Console().print(preflight_table.table(preflight(parts.pool)))
     journal.start_session(started, time.time() - started)
     trackers = parts.trackers
     trackers.start(journal.record)
@@ -153,7 +193,8 @@ def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
     try:
         evolution = Evolution(journal, parts.task, parts.executor, trackers.update)
         winner = evolution.run(parts.stage, parts.baselines, cfg["finalists"])
-        _export(parts, journal, winner)
+        plots.plots(journal.record)
+        _export(parts.pool, journal, winner)
         journal.finish()
         content = result.write(journal.record)
         status = "finished"
@@ -163,16 +204,13 @@ def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
     finally:
         parts.executor.close()
         trackers.finish(status, content)
-    _show(journal)
 
 
-def _export(parts: Parts, journal: Journal, winner: Winner | None) -> None:
-    """Draw the pictures and write the model: all that must be there before a run is complete."""
+def _export(pool: Pool, journal: Journal, winner: Winner) -> None:
+    """Write the model, which must be there before a run is complete."""
     record = journal.record
-    plots.plots(record)
-    if winner is not None:
-        text = card.card(record, result.build(record))
-        export(winner.candidate, winner.recipe, parts.pool, record.folder / "model", card=text)
+    text = card.card(record, result.build(record))
+    export(winner.candidate, winner.recipe, pool, record.folder / "model", card=text)
 
 
 def _show(journal: Journal) -> None:

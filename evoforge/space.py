@@ -57,6 +57,11 @@ class Param:
             raise ConfigError(
                 f"{self.name}: init must be in [{self.low:g}, {self.high:g}], got {self.init:g}"
             )
+        if self.kind == "integer" and (self.low % 1 or self.high % 1):
+            raise ConfigError(
+                f"{self.name}: low and high of an integer must be whole numbers, got "
+                f"low={self.low:g} high={self.high:g}"
+            )
         if self.kind == "log" and self.low <= 0:
             raise ConfigError(f"{self.name}: low must be above 0 on a log scale, got {self.low:g}")
 
@@ -64,13 +69,16 @@ class Param:
         """Return the value of a gene in [0, 1]."""
         if self.kind == "log":
             ratio = math.log(self.high / self.low)
-            return round(self.low * math.exp(gene * ratio), DECIMALS)
+            return self._rounded(self.low * math.exp(gene * ratio))
         if self.kind == "linear":
-            return round(self.low + gene * (self.high - self.low), DECIMALS)
+            return self._rounded(self.low + gene * (self.high - self.low))
         # Equal shares of [0, 1] for each of the values, so that none is favoured.
         count = round(self.high - self.low) + 1
         index = min(int(gene * count), count - 1)
         return self.choices[index] if self.kind == "choice" else round(self.low) + index
+
+    def _rounded(self, value: float) -> float:
+        return min(max(round(value, DECIMALS), self.low), self.high)
 
     def encode(self, value: float | str) -> float:
         """Return the gene of a value: the inverse of `decode`, up to rounding."""

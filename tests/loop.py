@@ -82,12 +82,17 @@ class Search:
         self.journal = journal
         self.record = journal.record
 
-    def run(self, changed=lambda: None):
+    def evolution(self, changed=lambda: None):
         mergers = Mergers(self.pool)
         executor = Local(lambda job: self.evaluator.evaluate(mergers.build(job.recipe), job.items))
-        evolution = Evolution(self.journal, self.task, executor, changed)
         self.journal.start_session(0.0, 0.0)
-        return evolution.run(self.stage, baselines(self.pool, self.merger), 3)
+        return Evolution(self.journal, self.task, executor, changed)
+
+    def run(self, changed=lambda: None):
+        return self.evolution(changed).run(self.stage, baselines(self.pool, self.merger), 3)
+
+    def search_only(self):
+        self.evolution().search(self.stage)
 
 
 def _role(name):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evoforge.errors import ConfigError, JournalError, SearchError
+from evoforge.errors import ConfigError, JournalError, MergeError, SearchError
 from evoforge.evolve import Budget
 from tests.loop import Search, content
 
@@ -180,6 +180,36 @@ def test_budget_below_one_generation_is_refused(search):
 def test_budgets_that_make_no_sense_name_the_option(limits):
     with pytest.raises(ConfigError, match=r"set budget\."):
         Budget(**limits)
+
+
+def test_more_budget_goes_on_and_is_what_the_evidence_states(search):
+    search(evaluations=8).search_only()
+    found = search(evaluations=16)
+    found.run()
+    assert len(found.record.candidates()) == 16
+    assert found.record.stages()["search"]["evaluations"] == 16
+
+
+def test_more_budget_does_nothing_once_finalists_were_chosen(search):
+    search(evaluations=8).run()
+    found = search(evaluations=16)
+    found.run()
+    assert len(found.record.candidates()) == 8
+
+
+def test_a_run_whose_finalists_all_fail_has_no_winner(search):
+    found = search()
+    select = {item.id for item in found.task.items("select")}
+    answer = found.evaluator.answer
+
+    def fail(candidate, items, seconds):
+        if items[0].id in select:
+            raise MergeError("made to fail")
+        return answer(candidate, items, seconds)
+
+    found.evaluator.answer = fail
+    with pytest.raises(SearchError, match="every finalist failed"):
+        found.run()
 
 
 def test_going_on_with_another_search_is_refused(search):

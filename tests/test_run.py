@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,8 +160,40 @@ def test_models_that_do_not_fit_are_one_sentence(command, tmp_path, save_pico):
 def test_an_output_folder_that_cannot_be_written_is_one_sentence(command, tmp_path):
     (tmp_path / "file").write_text("")
     found = do(command, *SMALL, f"hydra.run.dir={tmp_path}/file/run", cwd=tmp_path)
-    check_mistake(found, tmp_path, "cannot write")
+    check_mistake(found, tmp_path, "cannot use")
     assert "set hydra.run.dir" in found.stderr
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(command, tmp_path):
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "precious").write_text("mine")
+    found = do(command, *SMALL, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    check_mistake(found, tmp_path, "is not empty (it holds model); set hydra.run.dir")
+    assert (tmp_path / "run" / "model" / "precious").read_text() == "mine"
+
+
+def test_weights_that_are_not_finite_are_one_sentence(command, tmp_path, pico):
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(pico["a"], broken)
+    tensors = load_file(broken / "model.safetensors")
+    tensors["model.norm.weight"][3] = float("nan")
+    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    found = do(command, *SMALL, f"models.sources.a.path={broken}", cwd=tmp_path)
+    check_mistake(found, tmp_path, "a has values in model.norm.weight that are not finite")
+
+
+def test_a_damaged_journal_is_one_sentence(command, tmp_path):
+    first = do(command, *SMALL, "tracker=[]", cwd=tmp_path)
+    folder = Path(first.stdout.splitlines()[-1])
+    content = bytearray((folder / FILE).read_bytes())
+    content[3 * 4096 : 9 * 4096] = b"\xa5" * (6 * 4096)
+    (folder / FILE).write_bytes(content)
+    found = do(command, f"resume={folder}", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+    assert "is damaged" in found.stderr
 
 
 def test_a_folder_in_use_is_one_sentence(command, tmp_path):
@@ -228,6 +261,58 @@ def test_a_complete_run_resumed_shows_its_result_again(command, tmp_path):
     assert again.returncode == 0, again.stderr
     assert "is complete already" in again.stderr
     assert again.stdout.splitlines()[-1] == str(folder)
+
+
+def test_what_was_deleted_from_a_complete_run_is_made_again(command, tmp_path):
+    # A folder whose name Hydra would read as its own syntax, as those of sweeps.
+    folder = tmp_path / "a=1,b='2' c"
+    escaped = str(folder).replace("'", "\\'")
+    first = do(command, *SMALL, "tracker=[]", f"hydra.run.dir='{escaped}'", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    weights = (folder / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(folder / "model")
+    (folder / "result.json").unlink()
+    (folder / "fitness.png").unlink()
+    again = do(command, f"resume={folder}", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (folder / "model" / "model.safetensors").read_bytes() == weights
+    assert (folder / "result.json").is_file()
+    assert (folder / "fitness.png").is_file()
+
+
+def test_more_budget_for_a_complete_run_is_refused(command, tmp_path):
+    first = do(command, *SMALL, "tracker=[]", cwd=tmp_path)
+    folder = Path(first.stdout.splitlines()[-1])
+    found = do(command, f"resume={folder}", "budget.evaluations=16", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "budget.evaluations: 8 -> 16" in found.stderr
+
+
+def test_resume_in_another_folder_is_refused(command, tmp_path):
+    first = do(command, *SMALL, "tracker=[]", cwd=tmp_path)
+    folder = Path(first.stdout.splitlines()[-1])
+    found = do(command, f"resume={folder}", f"hydra.run.dir={tmp_path}/other", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "leave out hydra.run.dir and sweeps" in found.stderr
+
+
+def test_a_mistake_in_one_run_of_a_sweep_is_told_and_the_others_run(command, tmp_path):
+    sweep = ["-m", *SMALL, "tracker=[]", "seed=-1,0", "hydra.sweep.dir=several"]
+    found = do(command, *sweep, cwd=tmp_path)
+    assert found.returncode == 2
+    assert "error: 0: seed must be a whole number from 0 on, got -1" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert not (tmp_path / "several" / "0").exists()
+    assert (tmp_path / "several" / "1" / "result.json").is_file()
+
+
+def test_an_empty_journal_of_a_killed_process_does_not_break_a_sweep(command, tmp_path):
+    root = tmp_path / "outputs" / "sweeps" / "population_size"
+    (root / "population=4,seed=0").mkdir(parents=True)
+    (root / "population=4,seed=0" / FILE).touch()
+    sweep = [*SMALL, "+sweep=population_size", "optimizer.population=4", "seed=0", "tracker=[]"]
+    found = do(command, *sweep, cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
 
 
 def test_a_sweep_compares_its_runs_and_skips_what_is_finished(command, tmp_path):

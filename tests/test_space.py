@@ -53,6 +53,16 @@ def test_genomes_outside_the_cube_are_refused(space, genome):
         space.decode(np.array(genome))
 
 
+def test_rounding_never_leaves_the_bounds():
+    assert Param("x", 1e-8, 1.0, 0.5).decode(0.0) == 1e-8
+    assert Param("x", 1e-9, 1.0, 0.5, "log").decode(0.0) == 1e-9
+
+
+def test_an_integer_between_fractions_is_refused():
+    with pytest.raises(ConfigError, match="must be whole numbers"):
+        Param("x", 1.5, 2.5, 2, "integer")
+
+
 def test_join_keeps_both(space):
     other = Space([Param("x", 0, 1, 0.5)])
     assert Space.join(space, other).names == (*space.names, "x")

@@ -88,3 +88,6 @@ class LiveModel:
         if slot.shape != tensor.shape:
             raise MergeError(f"the merged {name} has shape {tuple(tensor.shape)}")
         slot.copy_(tensor)
+        # What float32 holds may be beyond float16.
+        if slot.dtype == torch.float16 and not torch.isfinite(slot).all():
+            raise MergeError(f"the merged {name} does not fit into float16; set models.dtype")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from evoforge.candidate import Candidate
+from evoforge.errors import ConfigError
 from evoforge.record import Evaluation, ItemResult, item_set_hash
 from evoforge.task.base import Item, Task
 
@@ -35,6 +36,8 @@ class Evaluator(ABC):
         seconds: dict[str, float] = {}
         try:
             results = self.answer(candidate, items, seconds)
+        except ConfigError:
+            raise  # the user's mistake, not the candidate's fault
         except Exception as error:
             log.debug("evaluation failed", exc_info=error)
             reason = f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from evoforge.evaluator._live import LiveModel
 from evoforge.evaluator.base import Evaluator
 from evoforge.models.pool import Pool
 from evoforge.record import ItemResult
-from evoforge.task.base import Item
+from evoforge.task.base import PARTS, Item
 from evoforge.task.generation import Generation
 
 
@@ -51,6 +51,9 @@ class Hf(Evaluator):
         self._settings = _settings(self.live.model, self.tokenizer, task, pool)
         self._context = pool.reference.config.get("max_position_embeddings")
         self._prompts: dict[str, list[int]] = {}
+        for part in PARTS:
+            for item in task.items(part):
+                self._prompt(item)
 
     def answer(
         self, candidate: Candidate, items: Sequence[Item], seconds: dict[str, float]
@@ -60,18 +63,23 @@ class Hf(Evaluator):
         self.live.write(candidate)
         merged = time.perf_counter()
         seconds["merge"] = merged - start
-        try:
-            answers = self._generate(items, self.batch_size)
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error) or self.batch_size == 1:
-                raise
-            torch.cuda.empty_cache()
-            answers = self._generate(items, self.batch_size // 2)
+        answers = self._generate_or_halve(items)
         generated = time.perf_counter()
         seconds["generate"] = generated - merged
         results = [self._result(item, *answers[item.id]) for item in items]
         seconds["score"] = time.perf_counter() - generated
         return results
+
+    def _generate_or_halve(self, items: Sequence[Item]) -> dict[str, tuple[str, int]]:
+        """Generate; if the memory is not enough, once more with half the batch."""
+        try:
+            return self._generate(items, self.batch_size)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error) or self.batch_size == 1:
+                raise
+        # Only here, where nothing holds the error any more, is the memory free.
+        torch.cuda.empty_cache()
+        return self._generate(items, self.batch_size // 2)
 
     def _result(self, item: Item, completion: str, tokens: int) -> ItemResult:
         metrics = self.task.score(item, completion)
@@ -123,6 +131,17 @@ class Hf(Evaluator):
 def _device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        index = torch.device(wanted).index or 0
+    except RuntimeError as error:
+        raise ConfigError(
+            f"device must be auto, cpu, cuda or cuda:N, got {wanted}; set evaluator.device"
+        ) from error
+    if wanted.startswith("cuda") and index >= max(1, torch.cuda.device_count()):
+        raise ConfigError(
+            f"there are {torch.cuda.device_count()} CUDA devices, got {wanted}; "
+            "set evaluator.device"
+        )
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"there is no CUDA device for evaluator.device={wanted}; set it to cpu")
     return wanted

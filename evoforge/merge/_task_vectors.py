@@ -183,7 +183,7 @@ def random_mask(
     """
     if density >= 1.0:
         return torch.ones(shape, device=device)
-    limit = round(density * 2**32) - 2**31
+    limit = min(round(density * 2**32), 2**32 - 1) - 2**31
     count = shape.numel()
     if count <= SMALL:
         return _where(torch.lt, _small_words(key, count, device), limit).view(shape)

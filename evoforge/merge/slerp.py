@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from evoforge.errors import ConfigError
 from evoforge.merge._reduce import dot, norm
 from evoforge.merge.base import Part, TensorMerger
 from evoforge.models.layout import Granularity
@@ -31,7 +32,7 @@ class Slerp(TensorMerger):
         block_size: layers to a group for `block`.
 
     Raises:
-        ConfigError: an option makes no sense.
+        ConfigError: an option makes no sense, or there is one source only.
 
     Reference:
         Shoemake 1985, Animating Rotation with Quaternion Curves.
@@ -47,6 +48,11 @@ class Slerp(TensorMerger):
         granularity: Granularity = "whole",
         block_size: int = 4,
     ) -> None:
+        if len(pool.sources) < 2:
+            raise ConfigError(
+                f"slerp merges two sources or more, got {pool.sources[0].name} alone; "
+                "add a source to models.sources"
+            )
         super().__init__(
             pool,
             ranges={"t": Range.parse("t", t, low=0, high=1)},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from evoforge.errors import PoolError
 from evoforge.models.pool import Pool
 
 # Elements looked at together: small enough for the caches.
@@ -62,7 +63,11 @@ class Preflight:
 
 
 def preflight(pool: Pool) -> Preflight:
-    """Measure a pool: one pass over all weights."""
+    """Measure a pool: one pass over all weights.
+
+    Raises:
+        PoolError: a weight is not finite.
+    """
     count = len(pool.sources)
     gram = torch.zeros(count, count, dtype=torch.float64)
     own = 0.0
@@ -74,6 +79,8 @@ def preflight(pool: Pool) -> Preflight:
         for start in range(0, flat[0].numel(), BLOCK):
             part = torch.stack([tensor[start : start + BLOCK].float() for tensor in flat])
             centre = part.mean(0) if base is None else base[start : start + BLOCK].float()
+            if not torch.isfinite(part).all():
+                _refuse(pool, name)
             deltas = part - centre
             own += float(centre.double().square().sum())
             gram += (deltas @ deltas.T).double()
@@ -87,6 +94,15 @@ def preflight(pool: Pool) -> Preflight:
     if pool.base is not None:
         rows.insert(0, _base_row(pool))
     return Preflight(tuple(rows), needed(pool), psutil.virtual_memory().available)
+
+
+def _refuse(pool: Pool, name: str) -> None:
+    for source in pool.sources:
+        if not torch.isfinite(source.tensors[name]).all():
+            raise PoolError(
+                f"{source.name} has values in {name} that are not finite; take another source, or "
+                "copy the model again"
+            )
 
 
 def needed(pool: Pool) -> int:

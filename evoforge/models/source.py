@@ -52,6 +52,18 @@ class SourceSpec:
                 f"the path of a source must be a text, got {self.path!r}; "
                 f"set models.sources.{self.name}.path"
             )
+        if not isinstance(self.trust_remote_code, bool):
+            raise ConfigError(
+                f"trust_remote_code must be true or false, got {self.trust_remote_code!r}; "
+                f"set models.sources.{self.name}.trust_remote_code"
+            )
+        for option in ("revision", "license"):
+            value = getattr(self, option)
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(
+                    f"{option} must be a text, got {value!r}; "
+                    f"set models.sources.{self.name}.{option}"
+                )
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
             raise ConfigError(
                 f"the name of a source must be letters, digits, - and _, got {self.name!r}; "

@@ -47,7 +47,7 @@ class Generation(Task):
             raise ConfigError(
                 f"max_new_tokens must be at least 1, got {max_new_tokens}; set task.max_new_tokens"
             )
-        if isinstance(stop, str) or not all(stop):
+        if isinstance(stop, str) or not all(isinstance(t, str) and t for t in stop):
             raise ConfigError(
                 f"stop must be a list of texts that are not empty, got {stop!r}; set task.stop"
             )

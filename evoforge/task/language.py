@@ -43,7 +43,9 @@ class Language:
             raise ConfigError(
                 f"the script rule knows Japanese only, got {code}; set task.language.rule=fasttext"
             )
-        if not 0 <= threshold < 1:
+        if not isinstance(code, str):
+            raise ConfigError(f"code must be a text, got {code!r}; set task.language.code")
+        if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
             raise ConfigError(
                 f"threshold must be in [0, 1), got {threshold}; set task.language.threshold"
             )

@@ -8,6 +8,7 @@ from evoforge.evaluator.hf import Hf
 from evoforge.merge.base import Mergers
 from evoforge.merge.ties import Ties
 from evoforge.task.generation import Generation
+from tests.conftest import open_pico
 from tests.loop import WEIGHT, Sums
 
 
@@ -148,9 +149,8 @@ def test_stop_texts_end_an_answer_and_are_cut_off(pool, merger):
 
 def test_a_prompt_longer_than_the_context_names_the_item_and_the_option(pool, merger):
     task = Generation(name="t", items=Sums(), prompt="a" * 125 + "{question}", max_new_tokens=8)
-    found = Hf(task, pool).evaluate(candidate(pool, merger, "a"), task.items("search"))
-    assert "the prompt of search-" in found.reason
-    assert found.reason.endswith("set task.max_new_tokens")
+    with pytest.raises(ConfigError, match="the prompt of search-.*set task.max_new_tokens"):
+        Hf(task, pool)
 
 
 def test_a_device_that_is_not_there_is_a_clear_error(pool, task):
@@ -160,6 +160,20 @@ def test_a_device_that_is_not_there_is_a_clear_error(pool, task):
         Hf(task, pool, device="cuda")
 
 
+def test_a_device_of_no_known_kind_is_a_clear_error(pool, task):
+    with pytest.raises(ConfigError, match="device must be auto, cpu, cuda or cuda:N, got foo"):
+        Hf(task, pool, device="foo")
+
+
+def test_weights_beyond_float16_are_a_failure(pico, task):
+    pool = open_pico(pico, dtype="float16")
+    merger = Ties(pool, weight=WEIGHT, lambda_=1e9)
+    found = Hf(task, pool).evaluate(
+        merger.build(merger.recipe(merger.space.init)), task.items("search")
+    )
+    assert "does not fit into float16; set models.dtype" in found.reason
+
+
 def test_an_unknown_attention_is_a_clear_error(pool, task):
     with pytest.raises(ConfigError, match="set evaluator.attention"):
         Hf(task, pool, attention="nonsense")
@@ -167,8 +181,6 @@ def test_an_unknown_attention_is_a_clear_error(pool, task):
 
 def test_a_checkpoint_that_lacks_a_weight_is_a_clear_error(save_pico, task):
     from safetensors.torch import load_file, save_file
-
-    from tests.conftest import open_pico
 
     folder = save_pico("headless", seed=0)
     path = folder / "model.safetensors"
@@ -182,8 +194,6 @@ def test_a_checkpoint_that_lacks_a_weight_is_a_clear_error(save_pico, task):
 def test_stored_rotary_frequencies_are_no_weights(save_pico, task, pool, merger):
     from safetensors.torch import load_file, save_file
 
-    from tests.conftest import open_pico
-
     folder = save_pico("old", seed=0)
     path = folder / "model.safetensors"
     extra = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
@@ -192,8 +202,6 @@ def test_stored_rotary_frequencies_are_no_weights(save_pico, task, pool, merger)
 
 
 def test_tied_embeddings_are_written_once_and_shared(save_pico):
-    from tests.conftest import open_pico
-
     base = save_pico("base", seed=0, tie_word_embeddings=True)
     folders = {"base": base, "a": save_pico("a", seed=1, near=base)}
     pool = open_pico(folders)

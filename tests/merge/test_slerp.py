@@ -1,8 +1,11 @@
 import math
 
+import pytest
 import torch
 
+from evoforge.errors import ConfigError
 from evoforge.merge.slerp import Slerp, slerp
+from tests.conftest import open_pico
 
 
 def test_golden_vector(pool, golden):
@@ -34,6 +37,12 @@ def test_further_sources_are_folded_in(pool, golden):
     part = golden.part("abc", t=0.3)
     two = slerp(part.tensors[0], part.tensors[1], 0.3)
     assert torch.equal(Slerp(pool).merge(part), slerp(two, part.tensors[2], 0.3))
+
+
+def test_one_source_alone_is_refused(pico):
+    pool = open_pico({"a": pico["a"]})
+    with pytest.raises(ConfigError, match="two sources or more, got a alone"):
+        Slerp(pool)
 
 
 def test_first_source_has_no_gene(pool):

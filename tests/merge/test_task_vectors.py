@@ -30,6 +30,10 @@ def test_zero_task_vector_stays_zero():
     assert not keep_largest(delta, 0.5, Magnitudes(delta)).any()
 
 
+def test_a_density_just_below_one_keeps_everything():
+    assert random_mask("k", torch.Size([1000]), 1 - 1e-12).all()
+
+
 @pytest.mark.parametrize("density", [0.05, 0.5, 0.9])
 def test_masks_keep_the_share_asked_for(density):
     mask = random_mask("0/abc/x", torch.Size([1000, 1000]), density)
