@@ -23,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from evoforge import config
 from evoforge.errors import ConfigError, EvoforgeError, SearchError
 
-STARTED = time.time()
+# Starting the process counts as the first run's; each further run of a sweep starts by itself.
+STARTS = [time.time()]
 CONF = Path(__file__).parent / "conf"
 log = logging.getLogger("evoforge")
 
@@ -40,6 +41,7 @@ def job(cfg: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     several = hydra_config.mode == RunMode.MULTIRUN
+    started = STARTS.pop() if STARTS else time.time()
     try:
         content = config.resolved(cfg)
         _check_resume(content["resume"], folder, several)
@@ -47,7 +49,7 @@ def job(cfg: DictConfig) -> None:
 
         may_exist = several or bool(content["resume"])
         overrides = [*_folders(hydra_config), *hydra_config.overrides.task]
-        session.run(content, folder, overrides, started=STARTED, may_exist=may_exist)
+        session.run(content, folder, overrides, started=started, may_exist=may_exist)
     except (EvoforgeError, sqlite3.DatabaseError) as error:
         _tidy(folder)
         if not several:

@@ -327,6 +327,11 @@ def test_a_sweep_compares_its_runs_and_skips_what_is_finished(command, tmp_path)
     for name in ("comparison.png", "comparison.json", "comparison.csv"):
         assert (root / name).stat().st_size > 0
     assert first.stdout.splitlines()[-1] == str(Path("outputs/sweeps/population_size"))
+    # The second run starts by itself: what the first took is none of its loading.
+    results = [
+        json.loads((root / f"population={n},seed=0/result.json").read_text()) for n in (4, 8)
+    ]
+    assert results[1]["seconds"]["load"] < results[0]["seconds"]["total"]
     again = do(command, *sweep, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("is complete already") == 2
