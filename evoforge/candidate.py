@@ -1,12 +1,18 @@
-"""A candidate: a recipe that can give tensors. Mergers make candidates, evaluators use them.
+"""A candidate: a recipe that can give tensors, or hops over resident layers.
 
-Neither side knows the other; this is all they share.
+Mergers make candidates, evaluators use them. Neither side knows the other; this is all they share.
 """
 
-from collections.abc import Hashable, Sequence
-from typing import Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
 
 import torch
+
+from evoforge.path import Hop
+
+ScaleTarget = Literal["stream", "branch"]
+SCALE_TARGETS: tuple[ScaleTarget, ...] = get_args(ScaleTarget)
 
 
 class Candidate(Protocol):
@@ -19,7 +25,17 @@ class Candidate(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """The names of all tensors, as in the sources' checkpoints."""
+        """The names of all tensors, as in a checkpoint of the candidate."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of config.json in which the candidate differs from the pool's reference."""
+        ...
+
+    @property
+    def walk(self) -> "Walk | None":
+        """The way through resident layers that the candidate is, if it is one."""
         ...
 
     def key(self, name: str) -> Hashable:
@@ -33,3 +49,57 @@ class Candidate(Protocol):
             MergeError: the tensor is not finite.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model whose layers paths lead through.
+
+    Args:
+        candidate: its weights: a source as it is, or a merge.
+        num_layers: how many transformer blocks it has.
+        layer_types: what transformers calls each block's kind of attention; empty where all blocks
+            of the architecture are of one kind.
+    """
+
+    candidate: Candidate
+    num_layers: int
+    layer_types: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of config.json that follow from the number and kinds of blocks."""
+        return block_settings(self.num_layers, self.layer_types)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Hops over layers that are in memory: nothing has to be merged to follow them.
+
+    Args:
+        members: the models by name; the first gives embeddings, final norm and output embedding.
+        hops: in order.
+        target: what the scale of a hop multiplies: `stream`, the block's whole input, or `branch`,
+            only what the block before it adds in its MLP. The first hop's multiplies its input.
+    """
+
+    members: Mapping[str, Member]
+    hops: tuple[Hop, ...]
+    target: ScaleTarget
+    settings: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        types = [self.members[hop.source].layer_types for hop in self.hops]
+        kinds = tuple(t[hop.layer] for t, hop in zip(types, self.hops, strict=True) if t)
+        object.__setattr__(self, "settings", block_settings(len(self.hops), kinds))
+
+    @property
+    def first(self) -> Member:
+        """The model that gives embeddings, final norm and output embedding."""
+        return next(iter(self.members.values()))
+
+
+def block_settings(num_layers: int, layer_types: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of config.json for so many blocks of these kinds."""
+    found: dict[str, Any] = {"num_hidden_layers": num_layers}
+    return found | ({"layer_types": list(layer_types)} if layer_types else {})

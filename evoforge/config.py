@@ -8,7 +8,7 @@ import difflib
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
@@ -54,22 +54,27 @@ def build(node: Mapping[str, Any], option: str, **runtime: Any) -> Any:
     Raises:
         ConfigError: an option is unknown, of the wrong type, or refused by the constructor.
     """
-    target = str(node.get("_target_"))
-    is_class = target.rpartition(".")[2][:1].isupper()
-    try:
-        called = get_class(target) if is_class else get_method(target)
-    except (ImportError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{option} names {target}, which cannot be loaded: {reason}") from error
+    called = _load(node, option)
     _check_options(called, node, option)
     try:
-        partial = instantiate(node, _partial_=True, _convert_="all")
+        partial = instantiate(_with_makers(called, node), _partial_=True, _convert_="all")
     except InstantiationException as error:
         # A nested object refused its options: its own sentence is the one that helps.
         if isinstance(error.__cause__, EvoforgeError):
             raise error.__cause__ from None
         raise ConfigError(f"{option}: {str(error).splitlines()[0]}") from error
     return partial(**runtime)
+
+
+def _load(node: Mapping[str, Any], option: str) -> Any:
+    """Return the class or function that a node names."""
+    target = str(node.get("_target_"))
+    is_class = target.rpartition(".")[2][:1].isupper()
+    try:
+        return get_class(target) if is_class else get_method(target)
+    except (ImportError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{option} names {target}, which cannot be loaded: {reason}") from error
 
 
 def _check_options(called: Any, node: Mapping[str, Any], option: str) -> None:
@@ -85,10 +90,23 @@ def _check_options(called: Any, node: Mapping[str, Any], option: str) -> None:
                 f"{option} has no option {key}{_guess(key, known)}; it has {', '.join(known)}"
             )
         if isinstance(value, Mapping) and "_target_" in value:
-            nested = get_class(value["_target_"])
+            nested = _load(value, f"{option}.{key}")
             _check_options(nested, value, f"{option}.{key}")
         elif wanted := _mismatch(value, hints[key]):
             raise ConfigError(f"{key} must be {wanted}, got {value!r}; set {option}.{key}")
+
+
+def _with_makers(called: Any, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave nested objects unmade where a constructor wants to make them itself.
+
+    It says so by an annotation: `ps: Callable[..., Merger]`.
+    """
+    hints = get_type_hints(called.__init__ if inspect.isclass(called) else called)
+    makers = {key for key, hint in hints.items() if get_origin(hint) is Callable}
+    return {
+        key: {**value, "_partial_": True} if key in makers and isinstance(value, Mapping) else value
+        for key, value in node.items()
+    }
 
 
 def _mismatch(value: Any, hint: Any) -> str | None:

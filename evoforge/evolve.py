@@ -8,21 +8,19 @@ anew are the same code.
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evoforge.candidate import Candidate
-from evoforge.errors import ConfigError, JournalError, SearchError
+from evoforge.errors import JournalError, SearchError
 from evoforge.executor.base import Executor, Job
-from evoforge.fitness.base import Fitness
 from evoforge.journal import Journal
-from evoforge.merge.base import Merger
-from evoforge.optimizer.base import Genomes, Optimizer
+from evoforge.optimizer.base import Genomes
 from evoforge.recipe import Recipe
 from evoforge.record import FILE, FINALIST, CandidateRecord, Evaluation, item_set_hash
 from evoforge.space import Genome
+from evoforge.stage import Stage, stage_facts
 from evoforge.task.base import PARTS, Item, Part, Task
 
 log = logging.getLogger(__name__)
@@ -32,64 +30,6 @@ ROUNDING = 1e-6
 
 BASELINE = "baseline:"
 WINNER = "winner"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """When a search ends.
-
-    Args:
-        evaluations: candidates at most, whole generations only.
-        minutes: of the whole run, sessions added up; None for no limit.
-
-    Raises:
-        ConfigError: no limit at all, or one that makes no sense.
-    """
-
-    evaluations: int | None = None
-    minutes: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.evaluations is None and self.minutes is None:
-            raise ConfigError("a search needs an end; set budget.evaluations or budget.minutes")
-        if self.evaluations is not None and self.evaluations < 1:
-            raise ConfigError(
-                f"evaluations must be at least 1, got {self.evaluations}; set budget.evaluations"
-            )
-        if self.minutes is not None and not self.minutes > 0:
-            raise ConfigError(f"minutes must be above 0, got {self.minutes}; set budget.minutes")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One search.
-
-    Args:
-        name: unique in the run.
-        merger: what is searched, and how candidates are made.
-        optimizer: how it is searched.
-        fitness: what judges a generation.
-        budget: when it ends.
-        facts: what else trackers and reports should know.
-
-    Raises:
-        ConfigError: the budget is not enough for one generation.
-    """
-
-    name: str
-    merger: Merger
-    optimizer: Optimizer
-    fitness: Fitness
-    budget: Budget
-    facts: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        limit, population = self.budget.evaluations, self.optimizer.population
-        if limit is not None and limit < population:
-            raise ConfigError(
-                f"evaluations must be at least one generation of {population}, got {limit}; "
-                "set budget.evaluations or optimizer.population"
-            )
 
 
 @dataclass(frozen=True)
@@ -123,13 +63,15 @@ class Evolution:
         self.executor = executor
         self.changed = changed
 
-    def run(self, stage: Stage, baselines: Mapping[str, Recipe], finalists: int) -> Winner:
+    def run(
+        self, stages: Sequence[Stage], baselines: Mapping[str, Recipe], finalists: int
+    ) -> Winner:
         """Score the baselines, search, select among the best, and test once.
 
         Args:
-            stage: the search.
+            stages: the searches, each of which goes on from the winner of the one before it.
             baselines: recipes to score beside the winner, by name.
-            finalists: how many of the search's best answer the select items.
+            finalists: how many of a search's best answer the select items.
 
         Raises:
             SearchError: more than half of a generation failed, or every finalist.
@@ -137,14 +79,19 @@ class Evolution:
         """
         for name, recipe in baselines.items():
             self.role(f"{BASELINE}{name}", "search", recipe)
-        self.search(stage)
-        winner = self.select(stage, finalists)
+        winner: Recipe | None = None
+        for stage in stages:
+            if winner is not None:
+                stage = replace(stage, merger=stage.merger.over(winner))
+            self.search(stage)
+            winner = self.select(stage, finalists, also=winner)
+        assert winner is not None
         for part in PARTS:
             self.role(WINNER, part, winner)
         for part in PARTS:
             for name, baseline in baselines.items():
                 self.role(f"{BASELINE}{name}", part, baseline)
-        return Winner(winner, stage.merger.build(winner))
+        return Winner(winner, stages[-1].merger.build(winner))
 
     def role(self, name: str, part: Part, recipe: Recipe) -> Evaluation:
         """Evaluate a recipe on a whole part of the task under a name, or read it back."""
@@ -193,7 +140,7 @@ class Evolution:
         if self.record.generation(stage.name, generation):
             return True
         # Once finalists were chosen the search is over, whatever the budget is now.
-        if self.record.selecting:
+        if self.record.selecting(stage.name):
             return False
         budget = stage.budget
         next_total = (generation + 1) * stage.optimizer.population
@@ -286,15 +233,22 @@ class Evolution:
             )
         return np.array([evaluation.fitness for evaluation in evaluations])
 
-    def select(self, stage: Stage, finalists: int) -> Recipe:
+    def select(self, stage: Stage, finalists: int, also: Recipe | None = None) -> Recipe:
         """Let the search's best answer the select items; return the best recipe of them.
+
+        Args:
+            stage: the search.
+            finalists: how many of its best.
+            also: a recipe that stands beside them: a stage need not find anything better than the
+                winner of the stage before it.
 
         Raises:
             SearchError: all of them failed.
         """
         best: tuple[float, Recipe] | None = None
-        for place, recipe in enumerate(self._finalists(stage, finalists), start=1):
-            evaluation = self.role(f"{FINALIST}{place}", "select", recipe)
+        recipes = self._finalists(stage, finalists) + ([] if also is None else [also])
+        for place, recipe in enumerate(recipes, start=1):
+            evaluation = self.role(f"{FINALIST}{stage.name}:{place}", "select", recipe)
             if best is None or evaluation.fitness > best[0]:
                 best = (evaluation.fitness, recipe)
         if best is None or math.isinf(best[0]):
@@ -318,17 +272,3 @@ class Evolution:
             if recommended.hash not in ranked[:count]:
                 recipes.append(recommended)
         return recipes
-
-
-def stage_facts(stage: Stage) -> dict[str, Any]:
-    """Return what the journal keeps of a stage: the axes of its space, its budget, its facts."""
-    params = stage.merger.space.params
-    return {
-        "names": [param.name for param in params],
-        "low": [param.low for param in params],
-        "high": [param.high for param in params],
-        "population": stage.optimizer.population,
-        "evaluations": stage.budget.evaluations,
-        "minutes": stage.budget.minutes,
-        **stage.facts,
-    }

@@ -247,10 +247,9 @@ class Record:
         cursor = self._connection.execute("SELECT name, part, evaluation FROM roles ORDER BY rowid")
         return {(name, part): number for name, part, number in cursor}
 
-    @property
-    def selecting(self) -> bool:
-        """Whether the search is over, because finalists were chosen."""
-        return any(name.startswith(FINALIST) for name, _ in self.roles())
+    def selecting(self, stage: str) -> bool:
+        """Whether a search is over, because its finalists were chosen."""
+        return any(name.startswith(f"{FINALIST}{stage}:") for name, _ in self.roles())
 
     def events(self, after: int = 0) -> list[Event]:
         """Return what happened after an event's number, in order."""

@@ -4,6 +4,7 @@ Beside run.py the only module that knows the configuration; it builds the parts 
 the loop. As a library, use the parts themselves.
 """
 
+import json
 import logging
 import time
 import uuid
@@ -18,16 +19,18 @@ from rich.console import Console
 from evoforge import __version__, config
 from evoforge.baseline import baselines
 from evoforge.errors import ConfigError, JournalError
-from evoforge.evolve import WINNER, Evolution, Stage, Winner
+from evoforge.evaluator.base import Evaluator
+from evoforge.evolve import WINNER, Evolution, Winner
 from evoforge.executor.base import Executor, Job
 from evoforge.export import export
 from evoforge.journal import Journal
-from evoforge.merge.base import Mergers
+from evoforge.merge.base import Mergers, Phase
 from evoforge.models.pool import Pool
 from evoforge.models.preflight import preflight
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import FILE, Evaluation, Record
 from evoforge.report import card, plots, preflight_table, result, table
+from evoforge.stage import Stage
 from evoforge.task.base import Task
 from evoforge.tracker.base import Status, Trackers
 
@@ -42,10 +45,11 @@ class Parts:
 
     task: Task
     pool: Pool
-    stage: Stage
+    stages: tuple[Stage, ...]
     baselines: Mapping[str, Recipe]
     executor: Executor
     trackers: Trackers
+    evaluator: Evaluator
 
 
 def assemble(cfg: Mapping[str, Any]) -> Parts:
@@ -59,32 +63,45 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     limits = cfg["budget"]
     if not isinstance(limits, Mapping):
         raise ConfigError(f"budget must be {{evaluations, minutes}}, got {limits!r}; set budget")
-    budget = config.build({"_target_": "evoforge.evolve.Budget", **limits}, "budget")
     trackers = [config.build(n, f"tracker.{k}") for k, n in (cfg.get("tracker") or {}).items()]
     task = config.build(cfg["task"], "task")
-    pool = config.build(cfg["models"], "models")
-    merger = config.build(cfg["merge"], "merge", pool=pool)
-    optimizer = config.build(cfg["optimizer"], "optimizer", space=merger.space)
-    fitness = config.build(cfg["fitness"], "fitness", items=task.items("search"))
+    merger = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models"))
+    pool = merger.pool
+    stages = tuple(_stage(cfg, phase, task, limits) for phase in merger.phases)
     evaluator = config.build(cfg["evaluator"], "evaluator", task=task, pool=pool)
     mergers = Mergers(pool)
 
     def evaluate(job: Job) -> Evaluation:
         return evaluator.evaluate(mergers.build(job.recipe), job.items)  # type: ignore[no-any-return]
 
-    facts = {
-        "merge": merger.method,
-        "optimizer": _option(cfg["optimizer"]),
-        "metric": task.metric,
-        "direction": "max" if task.higher_is_better else "min",
-    }
     return Parts(
         task=task,
         pool=pool,
-        stage=Stage("search", merger, optimizer, fitness, budget, facts),
-        baselines=baselines(pool, merger),
+        stages=stages,
+        baselines=baselines(merger, cfg["seed"]),
         executor=config.build(cfg["executor"], "executor", evaluate=evaluate),
         trackers=Trackers(trackers),
+        evaluator=evaluator,
+    )
+
+
+def _stage(cfg: Mapping[str, Any], phase: Phase, task: Task, limits: Mapping[str, Any]) -> Stage:
+    """Build one search with its share of the budget."""
+    budget = config.build({"_target_": "evoforge.stage.Budget", **limits}, "budget")
+    facts = {
+        "merge": phase.merger.method,
+        "optimizer": _option(cfg["optimizer"]),
+        "metric": task.metric,
+        "direction": "max" if task.higher_is_better else "min",
+        "run": dict(limits),
+    }
+    return Stage(
+        phase.name,
+        phase.merger,
+        config.build(cfg["optimizer"], "optimizer", space=phase.merger.space),
+        config.build(cfg["fitness"], "fitness", items=task.items("search")),
+        budget.part(phase.done, phase.share),
+        facts,
     )
 
 
@@ -127,7 +144,7 @@ def run(
         raise ConfigError(f"{folder} holds a run already; go on with resume={folder}")
     try:
         record = journal.record
-        over = record.selecting and not _same_budget(record, cfg["budget"])
+        over = _last_is_over(record) and not _same_budget(record, cfg["budget"])
         config.check_unchanged(record.meta("config"), cfg, folder, budget_too=over)
         if record.finished:
             log.info("%s is complete already", folder)
@@ -141,10 +158,16 @@ def run(
         journal.close()
 
 
+def _last_is_over(record: Record) -> bool:
+    """Whether the last search of a run is over, so that a budget has nothing left to decide."""
+    stages = record.stages()
+    planned = json.loads(record.meta("stages"))
+    return bool(stages) and planned[-1] in stages and record.selecting(planned[-1])
+
+
 def _same_budget(record: Record, budget: Any) -> bool:
-    """Whether a budget is the one that the searches of a run ended with."""
-    ended = [{key: s[key] for key in ("evaluations", "minutes")} for s in record.stages().values()]
-    return all(limits == budget for limits in ended)
+    """Whether a budget is the one that the last search of a run ended with."""
+    return list(record.stages().values())[-1]["run"] == dict(budget)  # type: ignore[no-any-return]
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -178,7 +201,7 @@ def _restore(cfg: Mapping[str, Any], journal: Journal) -> None:
     if not (folder / "fitness.png").is_file():
         plots.plots(record)
     if not (folder / "model").is_dir():
-        pool = config.build(cfg["models"], "models")
+        pool = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models")).pool
         recipe = record.recipe(record.evaluation(record.roles()[WINNER, "test"]).recipe)
         _export(pool, journal, Winner(recipe, Mergers(pool).build(recipe)))
 
@@ -192,7 +215,7 @@ def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
     content: dict[str, Any] | None = None
     try:
         evolution = Evolution(journal, parts.task, parts.executor, trackers.update)
-        winner = evolution.run(parts.stage, parts.baselines, cfg["finalists"])
+        winner = evolution.run(parts.stages, parts.baselines, cfg["finalists"])
         plots.plots(journal.record)
         _export(parts.pool, journal, winner)
         journal.finish()
@@ -225,6 +248,7 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "config": canonical(cfg),
         "overrides": canonical([o for o in overrides if not o.startswith("resume=")]),
         "seed": str(cfg["seed"]),
+        "stages": canonical([stage.name for stage in parts.stages]),
         "versions": canonical({"evoforge": __version__, **{n: version(n) for n in LIBRARIES}}),
         "sources": canonical([source.facts for source in parts.pool.members]),
         "items": parts.task.items_hash,

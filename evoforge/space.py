@@ -8,7 +8,7 @@ know what its parameters are used for.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from evoforge.errors import ConfigError
 
 Genome = NDArray[np.float64]
-Kind = Literal["linear", "log", "integer", "choice"]
-KINDS: tuple[Kind, ...] = ("linear", "log", "integer", "choice")
+Kind = Literal["linear", "log", "integer", "choice", "binary"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Finer steps than this never change a score, and recipes stay readable.
 DECIMALS = 6
@@ -29,10 +29,12 @@ class Param:
 
     Args:
         name: unique in its space.
-        low: smallest value; 0 for a choice.
-        high: largest value; the number of choices less 1 for a choice.
-        init: where the search starts, in [low, high].
-        kind: `linear`, `log` (low > 0), `integer` or `choice`.
+        low: smallest value; 0 for a choice and a binary.
+        high: largest value; the number of choices less 1 for a choice, 1 for a binary.
+        init: where the search starts, in [low, high]; for a binary the gene itself, so that a
+            search can start between 0 and 1, undecided.
+        kind: `linear`, `log` (low > 0), `integer`, `choice`, or `binary` (1 if the gene is above
+            one half, else 0).
         choices: the values of a choice, in order.
 
     Raises:
@@ -62,11 +64,18 @@ class Param:
                 f"{self.name}: low and high of an integer must be whole numbers, got "
                 f"low={self.low:g} high={self.high:g}"
             )
+        if self.kind == "binary" and (self.low, self.high) != (0, 1):
+            raise ConfigError(
+                f"{self.name}: a binary must have low=0 high=1, got low={self.low:g} "
+                f"high={self.high:g}"
+            )
         if self.kind == "log" and self.low <= 0:
             raise ConfigError(f"{self.name}: low must be above 0 on a log scale, got {self.low:g}")
 
     def decode(self, gene: float) -> float | int | str:
         """Return the value of a gene in [0, 1]."""
+        if self.kind == "binary":
+            return int(gene > 0.5)
         if self.kind == "log":
             ratio = math.log(self.high / self.low)
             return self._rounded(self.low * math.exp(gene * ratio))
@@ -77,11 +86,20 @@ class Param:
         index = min(int(gene * count), count - 1)
         return self.choices[index] if self.kind == "choice" else round(self.low) + index
 
+    @property
+    def start(self) -> float:
+        """The gene that the search starts with."""
+        if self.kind == "binary":
+            return self.init
+        return self.encode(self.choices[round(self.init)] if self.kind == "choice" else self.init)
+
     def _rounded(self, value: float) -> float:
         return min(max(round(value, DECIMALS), self.low), self.high)
 
     def encode(self, value: float | str) -> float:
         """Return the gene of a value: the inverse of `decode`, up to rounding."""
+        if self.kind == "binary":
+            return 0.25 + 0.5 * int(value)
         if self.kind == "choice":
             return (self.choices.index(str(value)) + 0.5) / len(self.choices)
         number = float(value)
@@ -122,11 +140,7 @@ class Space:
     @property
     def init(self) -> Genome:
         """The genome of every parameter's start: (dim,) float64."""
-        return np.array([param.encode(self._start(param)) for param in self.params])
-
-    @staticmethod
-    def _start(param: Param) -> float | str:
-        return param.choices[round(param.init)] if param.kind == "choice" else param.init
+        return np.array([param.start for param in self.params])
 
     def decode(self, genome: Genome) -> dict[str, float | int | str]:
         """Return the value of every parameter.

@@ -11,7 +11,7 @@ from pathlib import Path
 from evoforge.baseline import baselines
 from evoforge.errors import MergeError
 from evoforge.evaluator.base import Evaluator
-from evoforge.evolve import Budget, Evolution, Stage
+from evoforge.evolve import Evolution
 from evoforge.executor.local import Local
 from evoforge.fitness.subset import Subset
 from evoforge.journal import Journal
@@ -20,6 +20,7 @@ from evoforge.merge.ties import Ties
 from evoforge.models.pool import open_pool
 from evoforge.optimizer.cma_es import CmaEs
 from evoforge.record import FILE, ItemResult
+from evoforge.stage import Budget, Stage
 from evoforge.task.generation import Generation
 
 WEIGHT = {"low": 0.0, "high": 1.0}
@@ -89,7 +90,7 @@ class Search:
         return Evolution(self.journal, self.task, executor, changed)
 
     def run(self, changed=lambda: None):
-        return self.evolution(changed).run(self.stage, baselines(self.pool, self.merger), 3)
+        return self.evolution(changed).run([self.stage], baselines(self.merger), 3)
 
     def search_only(self):
         self.evolution().search(self.stage)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from evoforge.errors import ConfigError, JournalError, MergeError, SearchError
-from evoforge.evolve import Budget
+from evoforge.stage import Budget
 from tests.loop import Search, content
 
+MERGES = {"uniform_soup", "unoptimised_ties", "unoptimised_dare_ties", "start_point"}
 LOOP = Path(__file__).parent / "loop.py"
 
 
@@ -44,7 +45,7 @@ def test_search_finds_a_better_merge_than_its_start(search):
 def test_every_baseline_is_scored_on_every_part_and_before_the_search(search):
     found = search()
     found.run()
-    names = {"base", "a", "b", "c", "uniform_soup", "unoptimised_ties", "start_point"}
+    names = {"base", "a", "b", "c", *MERGES}
     for part in ("search", "select", "test"):
         scored = {name for name, p in found.record.roles() if p == part}
         assert {f"baseline:{name}" for name in names} <= scored
@@ -57,7 +58,7 @@ def test_a_source_as_baseline_is_the_source_bit_for_bit(search):
     from evoforge.merge.base import Mergers
 
     found = search()
-    recipe = baselines(found.pool, found.merger)["a"]
+    recipe = baselines(found.merger)["a"]
     candidate = Mergers(found.pool).build(recipe)
     for name in candidate.names:
         assert (candidate.tensor(name) == found.pool.tensors("a")[name]).all()

@@ -11,12 +11,13 @@ PACKAGE = ROOT / "evoforge"
 # A room may import rooms of lower layers only; rooms of one layer do not know each other.
 LAYERS = [
     {"errors"},
-    {"space", "recipe"},
+    {"space", "recipe", "path"},
     {"models", "candidate", "task", "zoo", "config"},
     {"record"},
     {"journal"},
     {"merge", "optimizer", "fitness", "evaluator", "executor", "tracker"},
-    {"evolve", "baseline", "report", "export", "relog"},
+    {"stage"},
+    {"evolve", "baseline", "mergekit", "report", "export", "relog"},
     {"session"},
 ]
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}

@@ -78,7 +78,8 @@ def test_a_run_ends_with_result_pictures_model_and_its_folder(command, tmp_path)
     assert folder.is_dir()
     result = json.loads((folder / "result.json").read_text())
     assert result["status"] == "finished"
-    names = {"base", "a", "b", "c", "uniform_soup", "unoptimised_ties", "start_point"}
+    merges = {"uniform_soup", "unoptimised_ties", "unoptimised_dare_ties", "start_point"}
+    names = {"base", "a", "b", "c", *merges}
     assert set(result["baselines"]) == names
     for entry in [result["winner"], *result["baselines"].values()]:
         assert len(entry["recipe"]) == 32

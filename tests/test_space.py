@@ -102,3 +102,16 @@ def test_a_number_is_a_fixed_range():
 
 def test_a_range_without_start_starts_in_the_middle():
     assert Range.parse("t", {"low": 0.2, "high": 0.6}, low=0, high=1).init == pytest.approx(0.4)
+
+
+# Above one half is in; an undecided start stays where it was put.
+def test_a_binary_starts_at_its_gene_and_is_one_above_one_half():
+    space = Space([Param("a", 0, 1, 0.5, "binary"), Param("b", 0, 1, 0.8, "binary")])
+    assert space.init.tolist() == [0.5, 0.8]
+    assert space.decode(space.init) == {"a": 0, "b": 1}
+    assert space.decode(space.encode({"a": 1, "b": 0})) == {"a": 1, "b": 0}
+
+
+def test_a_binary_with_other_bounds_is_refused():
+    with pytest.raises(ConfigError, match="a binary must have low=0 high=1, got low=0 high=2"):
+        Param("a", 0, 2, 1, "binary")

@@ -1,19 +1,23 @@
-"""The one model in memory that every candidate is written into."""
+"""The models in memory that every candidate is written into, or leads a path through."""
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
+from torch import nn
 
-from evoforge.candidate import Candidate
+from evoforge.candidate import Candidate, Walk
 from evoforge.errors import ConfigError, MergeError
+from evoforge.evaluator._hops import assemble
+from evoforge.models.layout import blocks_at, place
 from evoforge.models.pool import Pool
 
 log = logging.getLogger(__name__)
 
 
-class LiveModel:
+class Body:
     """A transformers model whose weights are replaced in place, tensor by tensor.
 
     Only tensors whose key differs from what is in the model already are merged and written.
@@ -22,19 +26,23 @@ class LiveModel:
         pool: says the architecture and the type of the weights.
         device: where the model lives.
         attention: the implementation of attention, as transformers names it.
+        settings: in which its config.json differs from the reference's.
 
     Raises:
-        ConfigError: transformers cannot build the architecture, or the checkpoint's tensors are
-            not the model's.
+        ConfigError: transformers cannot build the architecture.
     """
 
-    def __init__(self, pool: Pool, *, device: str, attention: str) -> None:
+    def __init__(
+        self, pool: Pool, device: str, attention: str, settings: Mapping[str, Any]
+    ) -> None:
         from transformers import AutoConfig, AutoModelForCausalLM
         from transformers.initialization import no_init_weights
 
         reference = pool.reference
         trust = reference.spec.trust_remote_code
         config = AutoConfig.from_pretrained(reference.folder, trust_remote_code=trust)
+        for key, value in settings.items():
+            setattr(config, key, value)
         try:
             # Every weight is written before it is used: drawing them first takes minutes at 7B.
             with no_init_weights():
@@ -48,30 +56,17 @@ class LiveModel:
             ) from error
         model.tie_weights()  # part of drawing weights, which was left out
         self.model: Any = model.eval().to(device)
-        self._slots: dict[str, torch.Tensor] = dict(self.model.state_dict(keep_vars=True))
-        missing = [name for name in pool.names if name not in self._slots]
-        if missing:
-            raise ConfigError(
-                f"{reference.name} has the tensor {missing[0]}, which {type(model).__name__} has "
-                "not; evoforge cannot merge this architecture yet"
-            )
-        # A tied weight is listed once, under the name that checkpoints store it by.
-        for name, _ in self.model.named_parameters():
-            if name not in pool.names:
-                raise ConfigError(
-                    f"{reference.name} has no tensor {name}, which {type(model).__name__} needs; "
-                    "copy or download the model again"
-                )
+        self.slots: dict[str, torch.Tensor] = dict(self.model.state_dict(keep_vars=True))
         self._written: dict[str, Hashable] = {}
 
-    def write(self, candidate: Candidate) -> int:
-        """Make the model the candidate; return how many tensors had to be merged.
+    def write(self, candidate: Candidate, names: Sequence[str]) -> int:
+        """Make tensors of the model the candidate's; return how many had to be merged.
 
         Raises:
             MergeError: a merged tensor is not finite, or has another shape.
         """
         merged = 0
-        for name in candidate.names:
+        for name in names:
             key = candidate.key(name)
             if self._written.get(name) == key:
                 continue
@@ -84,10 +79,104 @@ class LiveModel:
 
     @torch.no_grad()
     def _store(self, name: str, tensor: torch.Tensor) -> None:
-        slot = self._slots[name]
+        slot = self.slots[name]
         if slot.shape != tensor.shape:
             raise MergeError(f"the merged {name} has shape {tuple(tensor.shape)}")
         slot.copy_(tensor)
         # What float32 holds may be beyond float16.
         if slot.dtype == torch.float16 and not torch.isfinite(slot).all():
             raise MergeError(f"the merged {name} does not fit into float16; set models.dtype")
+
+
+class LiveModel:
+    """The model that answers: a candidate's weights, or a path through resident layers.
+
+    There is one body for candidates that are merged, and for paths one more for each further model
+    that they lead through. A path changes no weight: its hops are copies of the bodies' layers that
+    share their parameters.
+
+    Args:
+        pool: says the architecture and the type of the weights.
+        device: where the models live.
+        attention: the implementation of attention, as transformers names it.
+
+    Raises:
+        ConfigError: transformers cannot build the architecture, or the checkpoint's tensors are
+            not the model's.
+    """
+
+    def __init__(self, pool: Pool, *, device: str, attention: str) -> None:
+        self._make = lambda settings: Body(pool, device, attention, settings)
+        body = self._make({})
+        _check_names(pool, body)
+        self._body = body
+        self._others: dict[str, Body] = {}
+        self._at = blocks_at(pool.names)
+        self._own = self.model.get_submodule(self._at)
+        self._own_config = deepcopy(self.model.config)
+
+    @property
+    def model(self) -> Any:
+        """The transformers model."""
+        return self._body.model
+
+    def write(self, candidate: Candidate) -> int:
+        """Make the model the candidate; return how many tensors had to be merged.
+
+        Raises:
+            MergeError: a merged tensor is not finite, or has another shape.
+        """
+        walk = candidate.walk
+        if walk is None:
+            merged = self._body.write(candidate, candidate.names)
+            self._become(self._own, self._own_config.to_dict())
+            return merged
+        merged = sum(self._write_member(walk, name) for name in walk.members)
+        lists = [self._layers(walk, hop.source) for hop in walk.hops]
+        chosen = [layers[hop.layer] for layers, hop in zip(lists, walk.hops, strict=True)]
+        self._become(assemble(chosen, [h.scale for h in walk.hops], walk.target), walk.settings)
+        return merged
+
+    def _write_member(self, walk: Walk, name: str) -> int:
+        candidate = walk.members[name].candidate
+        if walk.members[name] is walk.first:
+            return self._body.write(candidate, candidate.names)
+        if name not in self._others:
+            self._others[name] = self._make(walk.members[name].settings)
+        # Embeddings and head of all but the first are never touched, so they take no memory.
+        inside = [tensor for tensor in candidate.names if place(tensor).block is not None]
+        return self._others[name].write(candidate, inside)
+
+    def _layers(self, walk: Walk, name: str) -> Any:
+        if walk.members[name] is walk.first:
+            return self._own
+        return self._others[name].model.get_submodule(self._at)
+
+    def _become(self, layers: nn.ModuleList, settings: Mapping[str, Any]) -> None:
+        """Give the model other layers, and the settings by which it and its cache count them."""
+        above, _, name = self._at.rpartition(".")
+        decoder = self.model.get_submodule(above)
+        setattr(decoder, name, layers)
+        for key in ("num_hidden_layers", "layer_types"):
+            if key in settings:
+                setattr(self.model.config, key, settings[key])
+        if hasattr(decoder, "has_sliding_layers"):
+            decoder.has_sliding_layers = "sliding_attention" in self.model.config.layer_types
+
+
+def _check_names(pool: Pool, body: Body) -> None:
+    """Refuse checkpoints whose tensors are not the model's."""
+    kind = type(body.model).__name__
+    missing = [name for name in pool.names if name not in body.slots]
+    if missing:
+        raise ConfigError(
+            f"{pool.reference.name} has the tensor {missing[0]}, which {kind} has "
+            "not; evoforge cannot merge this architecture yet"
+        )
+    # A tied weight is listed once, under the name that checkpoints store it by.
+    for name, _ in body.model.named_parameters():
+        if name not in pool.names:
+            raise ConfigError(
+                f"{pool.reference.name} has no tensor {name}, which {kind} needs; "
+                "copy or download the model again"
+            )

@@ -17,6 +17,7 @@ import torch
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError, MergeError
+from evoforge.merge._path import PathCandidate
 from evoforge.models.layout import Granularity, groups
 from evoforge.models.pool import Pool
 from evoforge.recipe import FORMAT, Recipe, digest
@@ -28,7 +29,19 @@ RESCALES = ("expected", "l1", "none")
 
 
 class Merger(ABC):
-    """Turns genomes into recipes, and recipes into candidates."""
+    """Turns genomes into recipes, and recipes into candidates.
+
+    Args:
+        pool: the sources, led by the one whose settings and tokenizer candidates have.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    @property
+    def method(self) -> str:
+        """The name of the method: its module's, and its option's in conf/merge."""
+        return type(self).__module__.rpartition(".")[2]
 
     @property
     @abstractmethod
@@ -42,6 +55,42 @@ class Merger(ABC):
     @abstractmethod
     def build(self, recipe: Recipe) -> Candidate:
         """Return the candidate of a recipe; nothing is computed yet."""
+
+    @property
+    def phases(self) -> Sequence["Phase"]:
+        """The searches that make up a run, in order: one, unless one goes on from another."""
+        return (Phase("search", self),)
+
+    def over(self, recipe: Recipe) -> "Merger":
+        """Return the merger of a phase that goes on from the winner of the phase before it."""
+        del recipe
+        return self
+
+    def baselines(self) -> dict[str, Recipe]:
+        """Return the recipes that a search with this merger should be compared with, by name."""
+        return {"start_point": self.recipe(self.space.init)}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What reports should know of the space beside its parameters, as JSON values."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One search of a run.
+
+    Args:
+        name: unique in the run.
+        merger: what is searched.
+        share: of the run's budget, in (0, 1].
+        done: the share of the searches before it.
+    """
+
+    name: str
+    merger: Merger
+    share: float = 1.0
+    done: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,16 +156,12 @@ class TensorMerger(Merger):
                 f"merge={self.method} takes task vectors and needs a base; give one source "
                 "role: base in models.sources"
             )
-        self.pool = pool
+        pool.check()
+        super().__init__(pool)
         self.ranges = dict(ranges)
         self.options = {**options, "granularity": granularity, "block_size": block_size}
         self.groups = groups(pool.names, granularity, block_size)
         self._group_of = {name: key for key, names in self.groups.items() for name in names}
-
-    @property
-    def method(self) -> str:
-        """The name of the method: its module's, and its option's in conf/merge."""
-        return type(self).__module__.rpartition(".")[2]
 
     @cached_property
     def space(self) -> Space:
@@ -188,11 +233,7 @@ class TensorMerger(Merger):
         if content["method"] != self.method or content["options"] != self.options:
             raise ConfigError(f"the recipe {recipe.hash} is not one of this merger's")
         for source in [*content["sources"], *filter(None, [content["base"]])]:
-            if self.pool.hash(source["name"]) != source["hash"]:
-                raise ConfigError(
-                    f"the weights of {source['name']} are not those that the recipe "
-                    f"{recipe.hash} was made of; restore them, or start a new run"
-                )
+            self.pool.check_hash(source, recipe.hash)
         return Merged(self, recipe)
 
     def part(self, recipe: Recipe, name: str) -> Part:
@@ -219,6 +260,9 @@ class TensorMerger(Merger):
 
 class Merged:
     """The candidate of a tensor merger's recipe: each tensor is merged when it is asked for."""
+
+    settings: Mapping[str, Any] = {}
+    walk = None
 
     def __init__(self, merger: TensorMerger, recipe: Recipe) -> None:
         self._merger = merger
@@ -271,6 +315,8 @@ class Mergers:
         Raises:
             ConfigError: there is no such method, or the sources are not those of the recipe.
         """
+        if "path" in recipe.content:
+            return PathCandidate(recipe, self.pool, self.build)
         method, options = recipe.content["method"], recipe.content["options"]
         key = digest([method, options])
         if key not in self._known:

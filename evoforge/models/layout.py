@@ -4,7 +4,7 @@ Works on names alone, so it needs no list of architectures.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,6 +58,29 @@ def num_blocks(names: Sequence[str]) -> int:
     if found != list(range(len(found))):
         raise PoolError(f"the transformer blocks are numbered {found}, not 0 to {len(found) - 1}")
     return len(found)
+
+
+def block_tensors(names: Iterable[str], block: int) -> dict[str, str]:
+    """Return the tensors of one block: the name within the block -> the whole name."""
+    found = {}
+    for name in names:
+        match = _BLOCK.search(name)
+        if match is not None and int(match.group(1)) == block:
+            found[match.group(2)] = name
+    return found
+
+
+def in_block(name: str, block: int) -> str:
+    """Return the name that a block's tensor has in the block of another number."""
+    match = _BLOCK.search(name)
+    assert match is not None
+    return f"{name[: match.start(1)]}{block}{name[match.end(1) :]}"
+
+
+def blocks_at(names: Iterable[str]) -> str:
+    """Return where the list of blocks lies in the model, such as `model.layers`."""
+    match = next(filter(None, map(_BLOCK.search, names)))
+    return match.string[: match.start(1) - 1]
 
 
 def groups(

@@ -1,6 +1,7 @@
 """The pool: the ordered sources of a run, checked against each other before anything else.
 
-Knows which settings must agree for weights to be merged; does not know how they are merged.
+Knows which settings must agree for weights to be merged, or for layers to share a path; does not
+know how they are merged.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from evoforge.errors import ConfigError, PoolError
+from evoforge.models.layout import block_tensors, num_blocks
 from evoforge.models.source import Source, SourceSpec, open_source
 from evoforge.models.tokenizer import difference, load_tokenizer
 from evoforge.models.weights import Weights
@@ -34,19 +36,37 @@ INDIFFERENT = {
     "return_dict",
     "problem_type",
 }
+# Settings of what lies outside the blocks, which a path takes from its first model alone, or that
+# may differ from block to block.
+OUTSIDE_BLOCKS = {
+    "vocab_size",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "tie_word_embeddings",
+    "num_hidden_layers",
+    "layer_types",
+    "max_window_layers",
+    "max_position_embeddings",
+    "initializer_range",
+    "attention_dropout",
+}
 
 
 class Pool:
     """The sources of a run.
+
+    A pool says nothing of whether its sources fit each other until somebody needs them to: merging
+    weights needs more (`check`) than a path through layers does (`check_layers`).
 
     Args:
         sources: what takes part, in order; exactly one may have the role `base`.
         tokenizer: whose tokenizer the merged model gets; the base's by default, or the first's.
         dtype: of merged models: `float32`, `float16`, `bfloat16`, or `auto` for the base's own.
         ignore: settings that may differ, and then are the base's: a wish, never a default.
+        lead: the source that settings and tokenizer come from, if it is not the base.
 
     Raises:
-        PoolError: sources that do not fit each other: the first difference, and what to do.
         ConfigError: an option makes no sense.
     """
 
@@ -57,6 +77,7 @@ class Pool:
         tokenizer: str | None = None,
         dtype: str = "auto",
         ignore: Sequence[str] = (),
+        lead: str | None = None,
     ) -> None:
         self.members = tuple(sources)
         bases = [source for source in sources if source.spec.role == "base"]
@@ -67,20 +88,48 @@ class Pool:
         if not self.sources:
             raise ConfigError("a pool needs at least one source beside the base; set models")
         self.ignore = frozenset(ignore)
+        self._given: dict[str, Any] = {
+            "tokenizer": tokenizer,
+            "dtype": dtype,
+            "ignore": tuple(ignore),
+        }
+        self._lead = None if lead is None else self.member(lead)
         self._tokenizer_of = self._member("tokenizer", tokenizer or self.reference.name)
         if dtype not in ("auto", *DTYPES):
             raise ConfigError(
                 f"dtype must be auto, {', '.join(DTYPES)}, got {dtype}; set models.dtype"
             )
         self.dtype_name = self._own_dtype() if dtype == "auto" else dtype
-        for source in self.members:
-            if source is not self.reference:
-                self._check(source)
 
     @property
     def reference(self) -> Source:
-        """The source that settings come from: the base, or the first source if there is none."""
-        return self.base or self.sources[0]
+        """The source that settings come from: the lead, else the base, else the first source."""
+        return self._lead or self.base or self.sources[0]
+
+    def led_by(self, name: str) -> "Pool":
+        """Return the same sources with another reference."""
+        return Pool(self.members, **self._given, lead=name)
+
+    def check(self) -> None:
+        """Make sure that the weights of all sources can be merged with each other.
+
+        Raises:
+            PoolError: the first difference between two sources, and what to do.
+        """
+        if self.misfits:
+            raise PoolError(next(iter(self.misfits.values())))
+
+    @cached_property
+    def misfits(self) -> dict[str, str]:
+        """What keeps a source from being merged with the reference: name -> sentence."""
+        found = {}
+        for source in self.members:
+            if source is not self.reference:
+                try:
+                    self._check(source)
+                except PoolError as error:
+                    found[source.name] = str(error)
+        return found
 
     @property
     def dtype(self) -> torch.dtype:
@@ -99,11 +148,27 @@ class Pool:
 
     def tensors(self, name: str) -> Weights:
         """Return the weights of a member by its name."""
-        return self._member("sources", name).tensors
+        return self.member(name).tensors
 
     def hash(self, name: str) -> str:
         """Return the content hash of a member by its name."""
-        return self._member("sources", name).hash
+        return self.member(name).hash
+
+    def check_hash(self, ref: Mapping[str, str], recipe: str) -> None:
+        """Make sure that a source is the one that a recipe names.
+
+        Raises:
+            ConfigError: it holds other weights.
+        """
+        if self.hash(ref["name"]) != ref["hash"]:
+            raise ConfigError(
+                f"the weights of {ref['name']} are not those that the recipe {recipe} was made "
+                "of; restore them, or start a new run"
+            )
+
+    def member(self, name: str) -> Source:
+        """Return a source by its name."""
+        return self._member("sources", name)
 
     def _member(self, option: str, name: str) -> Source:
         for source in self.members:
@@ -123,8 +188,24 @@ class Pool:
             "give unquantised weights"
         )
 
+    def check_layers(self, names: Sequence[str]) -> None:
+        """Make sure that layers of these sources can follow each other; the first one leads.
+
+        Raises:
+            PoolError: a difference between two sources that changes what a block is.
+        """
+        first = self.member(names[0])
+        for source in map(self.member, names[1:]):
+            for setting, mine, other in self._differences(source, first, OUTSIDE_BLOCKS):
+                raise PoolError(
+                    f"{source.name} cannot share a path with {first.name}: {setting} is {other} "
+                    f"against {mine}; take another source, or accept what {first.name} has with "
+                    f"models.ignore=[{setting}]"
+                )
+            _check_blocks(first, source)
+
     def _check(self, source: Source) -> None:
-        for setting, mine, other in self._differences(source):
+        for setting, mine, other in self._differences(source, self.reference, set()):
             raise PoolError(
                 f"{source.name} does not fit {self.reference.name}: {setting} is {other} against "
                 f"{mine}; take another source, or accept what {self.reference.name} has with "
@@ -139,9 +220,11 @@ class Pool:
                     "take another source, or accept it with models.ignore=[tokenizer]"
                 )
 
-    def _differences(self, source: Source) -> Iterator[tuple[str, Any, Any]]:
-        mine, other = self.reference.config, source.config
-        for setting in sorted({*mine, *other} - INDIFFERENT - self.ignore):
+    def _differences(
+        self, source: Source, first: Source, free: set[str]
+    ) -> Iterator[tuple[str, Any, Any]]:
+        mine, other = first.config, source.config
+        for setting in sorted({*mine, *other} - INDIFFERENT - self.ignore - free):
             if mine.get(setting) != other.get(setting):
                 yield setting, mine.get(setting), other.get(setting)
 
@@ -165,6 +248,27 @@ class Pool:
                     f"{source.name} does not fit {self.reference.name}: it has the tensor {name} "
                     "beyond; take a source of the same architecture"
                 )
+
+
+def _check_blocks(first: Source, source: Source) -> None:
+    """Refuse blocks that hold other tensors than the first block of the first source."""
+    wanted = {n: first.tensors[full].shape for n, full in block_tensors(first.tensors, 0).items()}
+    for model in (first, source):
+        for block in range(num_blocks(tuple(model.tensors))):
+            found = block_tensors(model.tensors, block)
+            shapes = {name: model.tensors[full].shape for name, full in found.items()}
+            for name in sorted({*wanted, *shapes}):
+                mine, other = wanted.get(name), shapes.get(name)
+                if mine != other:
+                    raise PoolError(
+                        f"{source.name} cannot share a path with {first.name}: in layer {block} "
+                        f"{name} has shape {_shape(other)} against {_shape(mine)}; take a source "
+                        "of the same sizes"
+                    )
+
+
+def _shape(shape: Any) -> str:
+    return "none" if shape is None else str(tuple(shape))
 
 
 def _tokenizer(source: Source) -> Any:

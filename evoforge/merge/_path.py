@@ -1,0 +1,215 @@
+"""The candidate of a recipe with a path: hops over layers, and the plain checkpoint they fold into.
+
+Scaling the stream by s_k before hop k is the same as leaving the stream alone and dividing what
+hop k adds to it by the running product P_k = s_2 ... s_k, because the norms at the entry of a block
+take every positive factor out again; where P_k is negative they change sign. So a path is an
+ordinary model with as many blocks as hops, and only the norms' epsilon makes a difference.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
+from itertools import accumulate
+from operator import mul
+from typing import Any
+
+import torch
+
+from evoforge.candidate import Candidate, Member, Walk
+from evoforge.errors import ConfigError, MergeError
+from evoforge.models.layout import Place, block_tensors, in_block, num_blocks, place
+from evoforge.models.pool import Pool
+from evoforge.path import Hop, hops
+from evoforge.recipe import Recipe
+
+HEAD = "lm_head.weight"
+# What writes into the stream, and what reads from it, in architectures whose blocks normalise
+# their input only: Llama, Mistral, Qwen, Phi-3, Mixtral, GPT-NeoX and their like.
+ATTENTION_OUT = ("self_attn.o_proj.", "attention.dense.")
+MLP_OUT = (
+    "mlp.down_proj.",
+    "mlp.experts.down_proj",
+    "mlp.shared_expert.down_proj.",
+    "mlp.dense_4h_to_h.",
+)
+INPUT_NORMS = ("input_layernorm.weight", "post_attention_layernorm.weight")
+# Blocks with norms behind attention and MLP too: a factor in front of those has no effect.
+OUTPUT_NORMS = ("pre_feedforward_layernorm.", "post_feedforward_layernorm.")
+
+
+class Whole:
+    """A source as it is, as a candidate.
+
+    Args:
+        pool: where it is.
+        name: which one.
+    """
+
+    settings: Mapping[str, Any] = {}
+    walk = None
+
+    def __init__(self, pool: Pool, name: str) -> None:
+        self._tensors = pool.tensors(name)
+        self.identity = pool.hash(name)
+        self.names = tuple(self._tensors)
+
+    def key(self, name: str) -> Hashable:
+        """Return what fixes a tensor's values: which source it is of."""
+        return (self.identity, name)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return a tensor in float32."""
+        return self._tensors[name].float()
+
+
+class PathCandidate:
+    """A way through the layers of several models, and the same as plain tensors.
+
+    Args:
+        recipe: with `path`, `sources` and `options.scale_target`.
+        pool: the sources.
+        inner: makes the candidate of a source that is itself a merge.
+
+    Raises:
+        ConfigError: the path cannot be walked, or a source is not the one of the recipe.
+    """
+
+    def __init__(self, recipe: Recipe, pool: Pool, inner: Callable[[Recipe], Candidate]) -> None:
+        self.identity = recipe.hash
+        self.members = {
+            ref["name"]: _member(ref, recipe, pool, inner) for ref in recipe.content["sources"]
+        }
+        self.hops = hops(recipe.content)
+        _check(self.hops, self.members)
+        self.walk = Walk(self.members, self.hops, recipe.content["options"]["scale_target"])
+        self._head = self.walk.first.candidate
+        # The first hop's scale is the embeddings' own, so that no small number meets an epsilon.
+        self._start = self.hops[0].scale
+        self._products = list(accumulate([1.0, *(hop.scale for hop in self.hops[1:])], mul))
+        self._unties = self._start != 1.0 and HEAD not in self._head.names
+        if any(hop.scale != 1.0 for hop in self.hops):
+            _check_foldable(self.members, self.walk.target)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of config.json that follow from the path."""
+        untied = {"tie_word_embeddings": False} if self._unties else {}
+        return {**self.walk.settings, **untied}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all tensors of the plain checkpoint."""
+        return tuple(self._origins)
+
+    @cached_property
+    def _origins(self) -> dict[str, tuple[int | None, str]]:
+        """For each tensor the hop it belongs to, if any, and its name in that hop's model."""
+        found: dict[str, tuple[int | None, str]] = {
+            name: (None, name) for name in self._head.names if place(name).block is None
+        }
+        if self._unties:
+            found[HEAD] = (None, _embedding(self._head))
+        for number, hop in enumerate(self.hops):
+            names = block_tensors(self.members[hop.source].candidate.names, hop.layer)
+            found |= {in_block(name, number): (number, name) for name in names.values()}
+        return found
+
+    def key(self, name: str) -> Hashable:
+        """Return what fixes a tensor's values: the tensor it is made of, and the factor on it."""
+        candidate, origin, factor = self._made_of(name)
+        return (candidate.key(origin), origin, factor)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return a tensor of the plain checkpoint in float32.
+
+        Raises:
+            MergeError: it is not finite.
+        """
+        candidate, origin, factor = self._made_of(name)
+        tensor = candidate.tensor(origin)
+        if factor == 1.0:
+            return tensor
+        folded = tensor * factor
+        if not torch.isfinite(folded).all():
+            raise MergeError(f"{name} has values that are not finite once the scales are folded in")
+        return folded
+
+    def _made_of(self, name: str) -> tuple[Candidate, str, float]:
+        number, origin = self._origins[name]
+        if number is None:
+            return self._head, origin, self._outside(name)
+        hop = self.hops[number]
+        inside = next(k for k, full in block_tensors([origin], hop.layer).items() if full == origin)
+        return self.members[hop.source].candidate, origin, self._factor(number, inside)
+
+    def _outside(self, name: str) -> float:
+        """Return what a tensor outside the blocks is multiplied by."""
+        if place(name) == Place(None, "embedding"):
+            return self._start
+        if place(name) == Place(None, "norm") and name.endswith("weight"):
+            return self._sign(len(self.hops) - 1)
+        return 1.0
+
+    def _factor(self, number: int, inside: str) -> float:
+        """Return what a tensor of a hop is multiplied by; `inside` is its name in the block."""
+        if self.walk.target == "branch":
+            # What the next hop multiplies is what this one's MLP adds.
+            last = number + 1 == len(self.hops)
+            return self.hops[number + 1].scale if not last and inside.startswith(MLP_OUT) else 1.0
+        if inside.startswith((*ATTENTION_OUT, *MLP_OUT)):
+            return 1.0 / self._products[number]
+        return self._sign(number) if inside in INPUT_NORMS else 1.0
+
+    def _sign(self, number: int) -> float:
+        """Return -1 where the stream has its sign turned, as the norms have to undo."""
+        return -1.0 if self.walk.target == "stream" and self._products[number] < 0 else 1.0
+
+
+def _member(
+    ref: Mapping[str, Any], recipe: Recipe, pool: Pool, inner: Callable[[Recipe], Candidate]
+) -> Member:
+    if "recipe" in ref:
+        found = inner(Recipe(ref["recipe"]))
+        return Member(found, num_blocks(found.names), layer_types(pool.reference.config))
+    pool.check_hash(ref, recipe.hash)
+    source = pool.member(ref["name"])
+    return Member(
+        Whole(pool, source.name), num_blocks(tuple(source.tensors)), layer_types(source.config)
+    )
+
+
+def layer_types(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what transformers calls the kind of attention of each block; empty for one kind."""
+    return tuple(config.get("layer_types") or ())
+
+
+def _check(path: tuple[Hop, ...], members: Mapping[str, Member]) -> None:
+    if not path:
+        raise ConfigError("a path must have at least one hop, got none")
+    for hop in path:
+        if hop.source not in members:
+            raise ConfigError(f"the path leads through {hop.source}, which is none of its sources")
+        last = members[hop.source].num_layers - 1
+        if not 0 <= hop.layer <= last:
+            raise ConfigError(f"{hop.source} has the layers 0 to {last}, the path has {hop.layer}")
+        if not math.isfinite(hop.scale) or hop.scale == 0:
+            raise ConfigError(
+                f"the scale of a hop must be a finite number other than 0, got {hop.scale} at "
+                f"layer {hop.layer} of {hop.source}"
+            )
+
+
+def _check_foldable(members: Mapping[str, Member], target: str) -> None:
+    """Refuse blocks in which it is not known what a scale would have to be folded into."""
+    inside = block_tensors(next(iter(members.values())).candidate.names, 0)
+    outputs = MLP_OUT if target == "branch" else (*ATTENTION_OUT, *MLP_OUT)
+    known = any(name.startswith(outputs) for name in inside)
+    if not known or any(name.startswith(OUTPUT_NORMS) for name in inside):
+        raise ConfigError(
+            "the scales of a path cannot be folded into blocks with these tensors: "
+            f"{', '.join(sorted(inside))}; set merge.scale=none"
+        )
+
+
+def _embedding(candidate: Candidate) -> str:
+    return next(n for n in candidate.names if place(n) == Place(None, "embedding"))

@@ -1,0 +1,265 @@
+"""Data-flow space: which layer follows which, with the weights left as they are."""
+
+from collections.abc import Sequence
+from copy import copy
+from functools import cached_property
+from typing import Any
+
+from evoforge.candidate import SCALE_TARGETS, ScaleTarget
+from evoforge.errors import ConfigError
+from evoforge.merge._scales import Scale, Slot, scales
+from evoforge.merge.base import Mergers, Merger
+from evoforge.models.layout import num_blocks
+from evoforge.models.pool import Pool
+from evoforge.path import Hop, written
+from evoforge.recipe import FORMAT, Recipe
+from evoforge.space import Genome, Param, Range, Space
+
+# What a merge is called that takes the first model's place in a path.
+MERGED = "merged"
+
+
+class Dfs(Merger):
+    """A path through the layers of two or more models.
+
+    The layers of all models are laid out one model after the other, and this list `repeats` times.
+    Each of these slots has a gene that says whether it is in the path (above one half), and scales
+    multiply what goes from hop to hop. The path starts with the first model's first layer and ends
+    with its last one, which are put there if the slots do not; embeddings, final norm, output
+    embedding and tokenizer are the first model's. The search starts with the first model's first
+    pass in and all else undecided, so with the first model itself.
+
+    A path of more than `max_hops` hops is cut down to them: the slots whose genes are lowest leave
+    it, of equals the last. A scale nearer to 0 than `floor` is moved to it, keeping its sign.
+
+    Args:
+        pool: the sources.
+        merged: whether the first model is a merge, given by `over`, instead of a source.
+        sources: the models in order, the first of which leads (the merge, if there is one, comes
+            before them); None for all but the base.
+        repeats: how often the list of layers is laid out.
+        scale: `none`; `hop`, one for each slot; `pair`, the paper's W over pairs of layers;
+            `low_rank`, W of rank 2; `network`, the paper's pi(i, j, t).
+        scale_range: bounds and start of every scale.
+        floor: the least magnitude of a scale, in (0, 1].
+        scale_target: `stream`, scales multiply the whole input of a layer; `branch`, only what the
+            layer before adds in its MLP.
+        max_hops: the longest path; None for any.
+        init_first: the start of the genes of the first model's first pass, in [0, 1].
+        init_rest: the start of the genes of all other slots.
+
+    Raises:
+        ConfigError: an option makes no sense.
+        PoolError: the models' layers cannot follow each other.
+
+    Reference:
+        Akiba 2025, Evolutionary Optimization of Model Merging Recipes (arXiv 2403.13187), section
+        3.2 and the appendix on the 13B models, whose start is taken here: 2 standard deviations
+        of 1/6 above one half for the first model's first pass.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        merged: bool = False,
+        *,
+        sources: Sequence[str] | None = None,
+        repeats: int = 2,
+        scale: Scale = "hop",
+        scale_range: Any = None,
+        floor: float = 0.1,
+        scale_target: ScaleTarget = "stream",
+        max_hops: int | None = None,
+        init_first: float = 5 / 6,
+        init_rest: float = 0.5,
+    ) -> None:
+        names = list(sources or (source.name for source in pool.sources))
+        _check_sources(names, merged)
+        _check_numbers(repeats, scale_target, init_first=init_first, init_rest=init_rest)
+        super().__init__(pool if merged else pool.led_by(names[0]))
+        self.pool.check_layers(list(dict.fromkeys([self.pool.reference.name, *names])))
+        depths = [num_blocks(tuple(self.pool.tensors(name))) for name in names]
+        if merged:
+            names.insert(0, MERGED)
+            depths.insert(0, num_blocks(self.pool.names))
+        self.depths = dict(zip(names, depths, strict=True))
+        self.scale_target = scale_target
+        self.max_hops = max_hops
+        self._check_max_hops()
+        self._starts = {True: init_first, False: init_rest}
+        layers = [(name, layer) for name, depth in self.depths.items() for layer in range(depth)]
+        self._layers = layers
+        self._slots, self._end = _lay_out(layers, repeats, self._last)
+        given = {"low": 0.5, "high": 1.5, "init": 1.0} if scale_range is None else scale_range
+        self._scales = scales(
+            scale,
+            [*self._slots, self._end],
+            [f"layer{layer}.{name}" for name, layer in layers],
+            Range.parse("scale_range", given, low=-10, high=10),
+            floor,
+        )
+        self._merged: Recipe | None = None
+
+    @property
+    def _first(self) -> str:
+        """The name of the model that leads."""
+        return next(iter(self.depths))
+
+    @property
+    def _last(self) -> int:
+        """The number of the leading model's last layer, with which every path ends."""
+        return self.depths[self._first] - 1
+
+    def _check_max_hops(self) -> None:
+        least = min(2, self.depths[self._first])
+        if self.max_hops is not None and self.max_hops < least:
+            raise ConfigError(
+                f"max_hops must be at least {least} (the first and the last layer of "
+                f"{self._first}), got {self.max_hops}; set merge.max_hops"
+            )
+
+    @cached_property
+    def space(self) -> Space:
+        """An indicator for each slot, then the scales."""
+        lead = self.depths[self._first]
+        indicators = [
+            Param(f"{slot.name}.in", 0, 1, self._starts[number < lead], "binary")
+            for number, slot in enumerate(self._slots)
+        ]
+        return Space([*indicators, *self._scales.params])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The number of layers of each model."""
+        return {"layers": dict(self.depths)}
+
+    def over(self, recipe: Recipe) -> "Dfs":
+        """Return this merger with a merge in the first model's place."""
+        twin = copy(self)
+        twin._merged = recipe
+        return twin
+
+    def recipe(self, genome: Genome) -> Recipe:
+        """Return the recipe of a genome: (dim,) float64 in [0, 1]."""
+        values = self.space.decode(genome)
+        path = self._walked(genome[: len(self._slots)])
+        found = self._scales.of(values, path)
+        hops = []
+        for slot, scale in zip(path, found, strict=True):
+            source, layer = self._layers[slot.layer]
+            hops.append(Hop(source, layer, scale))
+        return self.recipe_of(hops)
+
+    def _walked(self, genes: Genome) -> list[Slot]:
+        """Return the slots of the path: the ends where they must be, and no more than allowed."""
+        # The first layer is in, whatever its gene says.
+        chosen = [number for number, gene in enumerate(genes) if gene > 0.5 and number > 0]
+        path = self._ended(chosen)
+        surest = sorted(chosen, key=lambda number: (-genes[number], number))
+        while self.max_hops is not None and len(path) > self.max_hops:
+            surest.pop()
+            path = self._ended(sorted(surest))
+        return path
+
+    def _ended(self, chosen: Sequence[int]) -> list[Slot]:
+        path = [self._slots[0], *(self._slots[number] for number in chosen)]
+        # A model of one layer starts and ends with it.
+        return path if path[-1].layer == self._end.layer else [*path, self._end]
+
+    def recipe_of(self, path: Sequence[Hop]) -> Recipe:
+        """Return the recipe of a path through the models of this merger.
+
+        Raises:
+            ConfigError: the first model is a merge that is not given yet.
+        """
+        used = {self._first, *(hop.source for hop in path)}
+        refs = [self._ref(name) for name in self.depths if name in used]
+        return _recipe(path, refs, self.scale_target, self.pool)
+
+    def _ref(self, name: str) -> dict[str, Any]:
+        if name != MERGED:
+            return {"name": name, "hash": self.pool.hash(name)}
+        if self._merged is None:
+            raise ConfigError("the first model of this path is a merge, which is not given yet")
+        return {"name": name, "hash": self._merged.hash, "recipe": self._merged.content}
+
+    def build(self, recipe: Recipe) -> Any:
+        """Return the candidate of a recipe; nothing is computed."""
+        return Mergers(self.pool).build(recipe)
+
+    def baselines(self) -> dict[str, Recipe]:
+        """Return where the search starts, and a stack of layers as people make them by hand.
+
+        The stack is three quarters of the first model, from its first layer, and three quarters of
+        the second, up to its last, then the first model's last layer.
+        """
+        first, second = list(self.depths)[:2]
+        upper, lower = self.depths[first] * 3 // 4, self.depths[second] // 4
+        stack = [Hop(first, layer) for layer in range(max(1, upper))]
+        stack += [Hop(second, layer) for layer in range(lower, self.depths[second])]
+        return {
+            **super().baselines(),
+            "frankenmerge": self.recipe_of([*stack, Hop(first, self._last)]),
+        }
+
+
+def whole(pool: Pool, name: str) -> Recipe:
+    """Return the recipe of a source as it is: the path through all of its layers."""
+    layers = range(num_blocks(tuple(pool.tensors(name))))
+    refs = [{"name": name, "hash": pool.hash(name)}]
+    return _recipe([Hop(name, layer) for layer in layers], refs, "stream", pool)
+
+
+def _recipe(
+    path: Sequence[Hop], refs: Sequence[dict[str, Any]], target: ScaleTarget, pool: Pool
+) -> Recipe:
+    return Recipe(
+        {
+            "format": FORMAT,
+            "method": "dfs",
+            "options": {"scale_target": target},
+            "base": None,
+            "sources": list(refs),
+            "path": written(path),
+            "dtype": pool.dtype_name,
+        }
+    )
+
+
+def _check_sources(names: Sequence[str], merged: bool) -> None:
+    if len(names) < (1 if merged else 2):
+        raise ConfigError(
+            f"a path needs two models or more, got {', '.join(names) or 'none'} alone; add a "
+            "source to models.sources, or to merge.sources"
+        )
+    if len(set(names)) != len(names):
+        raise ConfigError(
+            f"sources must name each model once, got {', '.join(names)}; more passes through its "
+            "layers come with merge.repeats; set merge.sources"
+        )
+    if merged and MERGED in names:
+        raise ConfigError(f"no source may be called {MERGED} here; rename it in models.sources")
+
+
+def _check_numbers(repeats: int, scale_target: str, **starts: float) -> None:
+    if repeats < 1:
+        raise ConfigError(f"repeats must be at least 1, got {repeats}; set merge.repeats")
+    if scale_target not in SCALE_TARGETS:
+        raise ConfigError(
+            f"scale_target must be one of {', '.join(SCALE_TARGETS)}, got {scale_target}; "
+            "set merge.scale_target"
+        )
+    for name, gene in starts.items():
+        if not 0 <= gene <= 1:
+            raise ConfigError(f"{name} must be in [0, 1], got {gene}; set merge.{name}")
+
+
+def _lay_out(layers: Sequence[tuple[str, int]], repeats: int, last: int) -> tuple[list[Slot], Slot]:
+    """Return all slots in order, and the one that a path ends with."""
+    count = len(layers) * repeats
+    slots = [
+        Slot(f"pass{n}_layer{layer}.{name}", number, (n * len(layers) + number) / count)
+        for n in range(repeats)
+        for number, (name, layer) in enumerate(layers)
+    ]
+    return slots, Slot(f"end.{layers[0][0]}", last, 1.0)

@@ -1,0 +1,100 @@
+"""A stage: one search, made of what is searched, how, on what, and for how long.
+
+Knows the parts by their interfaces; does not run anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evoforge.errors import ConfigError
+from evoforge.fitness.base import Fitness
+from evoforge.merge.base import Merger
+from evoforge.optimizer.base import Optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """When a search ends.
+
+    Args:
+        evaluations: candidates at most, whole generations only.
+        minutes: of the whole run up to the search's end, sessions added up; None for no limit.
+
+    Raises:
+        ConfigError: no limit at all, or one that makes no sense.
+    """
+
+    evaluations: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.evaluations is None and self.minutes is None:
+            raise ConfigError("a search needs an end; set budget.evaluations or budget.minutes")
+        if self.evaluations is not None and self.evaluations < 1:
+            raise ConfigError(
+                f"evaluations must be at least 1, got {self.evaluations}; set budget.evaluations"
+            )
+        if self.minutes is not None and not self.minutes > 0:
+            raise ConfigError(f"minutes must be above 0, got {self.minutes}; set budget.minutes")
+
+    def part(self, before: float, share: float) -> "Budget":
+        """Return the budget of a search that is one of several.
+
+        Args:
+            before: the share of the searches before it, in [0, 1).
+            share: its own, in (0, 1].
+        """
+        # Minutes are counted from the beginning of the run, evaluations from that of the search.
+        return Budget(
+            evaluations=None if self.evaluations is None else round(share * self.evaluations),
+            minutes=None if self.minutes is None else (before + share) * self.minutes,
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One search.
+
+    Args:
+        name: unique in the run.
+        merger: what is searched, and how candidates are made.
+        optimizer: how it is searched.
+        fitness: what judges a generation.
+        budget: when it ends.
+        facts: what else trackers and reports should know.
+
+    Raises:
+        ConfigError: the budget is not enough for one generation.
+    """
+
+    name: str
+    merger: Merger
+    optimizer: Optimizer
+    fitness: Fitness
+    budget: Budget
+    facts: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        limit, population = self.budget.evaluations, self.optimizer.population
+        if limit is not None and limit < population:
+            raise ConfigError(
+                f"evaluations must be at least one generation of {population}, got {limit}; "
+                "set budget.evaluations or optimizer.population"
+            )
+
+
+def stage_facts(stage: Stage) -> dict[str, Any]:
+    """Return what the journal keeps of a stage: the axes of its space, its budget, its facts."""
+    params = stage.merger.space.params
+    return {
+        "names": [param.name for param in params],
+        "low": [param.low for param in params],
+        "high": [param.high for param in params],
+        "kinds": [param.kind for param in params],
+        "population": stage.optimizer.population,
+        "evaluations": stage.budget.evaluations,
+        "minutes": stage.budget.minutes,
+        **stage.merger.facts,
+        **stage.facts,
+    }
