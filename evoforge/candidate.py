@@ -3,7 +3,7 @@
 Mergers make candidates, evaluators use them. Neither side knows the other; this is all they share.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
@@ -81,11 +81,14 @@ class Walk:
         hops: in order.
         target: what the scale of a hop multiplies: `stream`, the block's whole input, or `branch`,
             only what the block before it adds in its MLP. The first hop's multiplies its input.
+        factor: returns what a tensor of the candidate, by its name there, is over the same tensor
+            of the model that it comes from: this is how scales become weights.
     """
 
     members: Mapping[str, Member]
     hops: tuple[Hop, ...]
     target: ScaleTarget
+    factor: Callable[[str], float]
     settings: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,25 +1,33 @@
 """Export: a recipe becomes a model folder that any Hugging Face tool can load.
 
-The tensors are made from the recipe as they were for scoring, so the folder holds bit for bit the
-model that was scored.
+The tensors of a merge are made from the recipe as they were for scoring, so the folder holds bit
+for bit the model that was scored. A path is scored over layers that its sources share and written
+as a plain model with a layer for each hop; whether that one says the same is measured.
 """
 
 import inspect
+import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from huggingface_hub import save_torch_state_dict
 
 from evoforge.candidate import Candidate
-from evoforge.errors import JournalError
+from evoforge.errors import JournalError, MergeError
+from evoforge.mergekit import passthrough
 from evoforge.models.pool import Pool
 from evoforge.recipe import Recipe
 
 PARTIAL = ".partial"
+# What a model says of the next tokens of some prompts: (tokens, vocabulary) float32 for each.
+Logits = Sequence[torch.Tensor]
+# The largest mean divergence (nats a token) of a folded path from the scored one. Scores come from
+# a model of this type, whose own rounding is as large; a fold that went wrong is far beyond.
+LIMITS = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 5e-2}
 
 
 def export(
@@ -29,6 +37,8 @@ def export(
     folder: Path,
     *,
     card: str,
+    scored: Callable[[], Logits] | None = None,
+    written: Callable[[Path], Logits] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a model folder: weights, settings, tokenizer, recipe and model card.
@@ -41,17 +51,22 @@ def export(
         pool: the sources, which say settings, tokenizer and type.
         folder: what to make; replaced if it exists.
         card: the text of README.md.
+        scored: what the model that was scored says of some prompts.
+        written: what a model folder says of them; both are asked if the candidate is a path.
         progress: told after each tensor how many of how many are merged.
 
     Raises:
         JournalError: the folder cannot be written.
-        MergeError: a tensor is not finite.
+        MergeError: a tensor is not finite, or the written model does not say what the scored one
+            does.
     """
     partial = folder.with_name(folder.name + PARTIAL)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         _write(candidate, recipe, pool, partial, card, progress)
+        if candidate.walk is not None and scored is not None and written is not None:
+            _check(scored(), written(partial), partial, pool.dtype_name)
         for path in partial.iterdir():
             _settle(path)
         shutil.rmtree(folder, ignore_errors=True)
@@ -85,6 +100,8 @@ def _write(
     config = AutoConfig.from_pretrained(
         reference.folder, trust_remote_code=reference.spec.trust_remote_code
     )
+    for key, value in candidate.settings.items():
+        setattr(config, key, value)
     config.dtype = pool.dtype
     config.save_pretrained(folder)
     generation = reference.folder / "generation_config.json"
@@ -93,6 +110,45 @@ def _write(
     pool.tokenizer.save_pretrained(folder)
     (folder / "recipe.json").write_text(recipe.text + "\n", "utf-8")
     (folder / "README.md").write_text(card, "utf-8")
+    if config_text := passthrough(candidate, pool):
+        (folder / "mergekit_config.yml").write_text(config_text, "utf-8")
+
+
+def _check(scored: Logits, written: Logits, folder: Path, dtype: str) -> None:
+    """Refuse a folder that does not say what was scored; note how near it comes."""
+    found = divergence(scored, written)
+    limit = LIMITS[dtype]
+    if not found["divergence"] <= limit:
+        raise MergeError(
+            f"the exported path says something else than the scored one: {found['divergence']:.2g} "
+            f"nats a token apart, at most {limit:g} are allowed in {dtype}; search scales that "
+            "are nearer to 1 (merge.scale_range), or in models.dtype=float32"
+        )
+    text = json.dumps({**found, "limit": limit, "dtype": dtype}, indent=2)
+    (folder / "fidelity.json").write_text(text + "\n", "utf-8")
+
+
+def divergence(first: Logits, second: Logits) -> dict[str, float]:
+    """Return how far two models are apart on the same tokens.
+
+    Args:
+        first: (tokens, vocabulary) float32 for each prompt.
+        second: likewise.
+
+    Returns:
+        `divergence`: mean Kullback-Leibler divergence of the second from the first, in nats a
+        token; `largest_difference`: of any logit; `same_token`: the share of tokens after which
+        both find the same next one likeliest; `tokens`.
+    """
+    mine, other = torch.cat(list(first)), torch.cat(list(second))
+    logs = mine.double().log_softmax(-1), other.double().log_softmax(-1)
+    apart = (logs[0].exp() * (logs[0] - logs[1])).sum(-1)
+    return {
+        "divergence": float(apart.mean().clamp_min(0)),
+        "largest_difference": float((mine - other).abs().max()),
+        "same_token": float((mine.argmax(-1) == other.argmax(-1)).double().mean()),
+        "tokens": len(mine),
+    }
 
 
 def _settle(path: Path) -> None:

@@ -24,7 +24,7 @@ from evoforge.evolve import WINNER, Evolution, Winner
 from evoforge.executor.base import Executor, Job
 from evoforge.export import export
 from evoforge.journal import Journal
-from evoforge.merge.base import Mergers, Phase
+from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.models.pool import Pool
 from evoforge.models.preflight import preflight
 from evoforge.recipe import Recipe, canonical
@@ -36,6 +36,8 @@ from evoforge.tracker.base import Status, Trackers
 
 log = logging.getLogger(__name__)
 
+# Items whose prompts tell whether a path that is written says what the scored one did.
+PROBE = 8
 LIBRARIES = ("torch", "transformers", "safetensors", "numpy", "cma")
 
 
@@ -44,6 +46,7 @@ class Parts:
     """The objects of a run, built and checked against each other."""
 
     task: Task
+    merger: Merger
     pool: Pool
     stages: tuple[Stage, ...]
     baselines: Mapping[str, Recipe]
@@ -76,6 +79,7 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
 
     return Parts(
         task=task,
+        merger=merger,
         pool=pool,
         stages=stages,
         baselines=baselines(merger, cfg["seed"]),
@@ -183,7 +187,8 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _look(parts: Parts) -> None:
     """Print the pre-flight table."""
-    Console().print(preflight_table.table(preflight(parts.pool)))
+    found = preflight(parts.pool, parts.merger.num_models)
+    Console().print(preflight_table.table(found))
 
 
 def _check_items(parts: Parts, journal: Journal) -> None:
@@ -201,9 +206,9 @@ def _restore(cfg: Mapping[str, Any], journal: Journal) -> None:
     if not (folder / "fitness.png").is_file():
         plots.plots(record)
     if not (folder / "model").is_dir():
-        pool = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models")).pool
         recipe = record.recipe(record.evaluation(record.roles()[WINNER, "test"]).recipe)
-        _export(pool, journal, Winner(recipe, Mergers(pool).build(recipe)))
+        parts = assemble(cfg)
+        _export(parts, journal, Winner(recipe, Mergers(parts.pool).build(recipe)))
 
 
 def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float) -> None:
@@ -217,7 +222,7 @@ def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
         evolution = Evolution(journal, parts.task, parts.executor, trackers.update)
         winner = evolution.run(parts.stages, parts.baselines, cfg["finalists"])
         plots.plots(journal.record)
-        _export(parts.pool, journal, winner)
+        _export(parts, journal, winner)
         journal.finish()
         content = result.write(journal.record)
         status = "finished"
@@ -229,11 +234,20 @@ def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
         trackers.finish(status, content)
 
 
-def _export(pool: Pool, journal: Journal, winner: Winner) -> None:
+def _export(parts: Parts, journal: Journal, winner: Winner) -> None:
     """Write the model, which must be there before a run is complete."""
     record = journal.record
     text = card.card(record, result.build(record))
-    export(winner.candidate, winner.recipe, pool, record.folder / "model", card=text)
+    probe = parts.task.items("select")[:PROBE]
+    export(
+        winner.candidate,
+        winner.recipe,
+        parts.pool,
+        record.folder / "model",
+        card=text,
+        scored=lambda: parts.evaluator.logits(winner.candidate, probe),
+        written=lambda folder: parts.evaluator.logits_of(folder, probe),
+    )
 
 
 def _show(journal: Journal) -> None:

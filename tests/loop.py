@@ -8,6 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
+from safetensors.torch import load_file
+
 from evoforge.baseline import baselines
 from evoforge.errors import MergeError
 from evoforge.evaluator.base import Evaluator
@@ -59,6 +61,12 @@ class Closeness(Evaluator):
             for place, item in enumerate(items)
             for score in [1 / (1 + distance * (1 + 0.01 * place))]
         ]
+
+    def logits(self, candidate, items):
+        return [candidate.tensor("lm_head.weight") for _ in items]
+
+    def logits_of(self, folder, items):
+        return [load_file(folder / "model.safetensors")["lm_head.weight"] for _ in items]
 
 
 class Search:

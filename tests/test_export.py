@@ -1,4 +1,5 @@
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,7 +43,8 @@ def test_the_exported_model_gives_the_scored_answers(scored, tmp_path):
     pool, candidate, recipe, evaluator, result = scored
     export(candidate, recipe, pool, tmp_path / "model", card="# card")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
-    evaluator.live.model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype="auto")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype="auto")
+    evaluator.live = SimpleNamespace(model=loaded)
     evaluator.tokenizer = tokenizer
     task = evaluator.task
     items = task.items("search") + task.items("select")

@@ -16,8 +16,8 @@ LAYERS = [
     {"record"},
     {"journal"},
     {"merge", "optimizer", "fitness", "evaluator", "executor", "tracker"},
-    {"stage"},
-    {"evolve", "baseline", "mergekit", "report", "export", "relog"},
+    {"stage", "mergekit"},
+    {"evolve", "baseline", "report", "export", "relog"},
     {"session"},
 ]
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}

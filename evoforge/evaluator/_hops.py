@@ -42,7 +42,7 @@ def assemble(
 
 def relocated(module: nn.Module, place: int) -> Any:
     """Return a copy of a layer that shares its parameters and knows another place."""
-    twin = copy(module)
+    twin: Any = copy(module)
     # The copy's own, or replacing a part of the copy would replace it in the original.
     twin._modules = {
         name: relocated(child, place) if child is not None and _knows_place(child) else child

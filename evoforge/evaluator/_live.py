@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -106,7 +107,7 @@ class LiveModel:
     """
 
     def __init__(self, pool: Pool, *, device: str, attention: str) -> None:
-        self._make = lambda settings: Body(pool, device, attention, settings)
+        self._make = partial(Body, pool, device, attention)
         body = self._make({})
         _check_names(pool, body)
         self._body = body

@@ -6,7 +6,10 @@ An evaluator knows a task and how to run a model; it does not know how candidate
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
+
+import torch
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
@@ -64,6 +67,18 @@ class Evaluator(ABC):
 
         Phases are `merge`, `generate` and `score`. May raise anything.
         """
+
+    @abstractmethod
+    def logits(self, candidate: Candidate, items: Sequence[Item]) -> list[torch.Tensor]:
+        """Return what a candidate says of every next token of the items' prompts.
+
+        Returns:
+            For each item (tokens, vocabulary) float32 on the CPU. May raise anything.
+        """
+
+    @abstractmethod
+    def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
+        """Return the same of a model folder, computed in the same way; may raise anything."""
 
     def _failed(
         self,

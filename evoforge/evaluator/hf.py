@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -70,6 +71,22 @@ class Hf(Evaluator):
         seconds["score"] = time.perf_counter() - generated
         return results
 
+    def logits(self, candidate: Candidate, items: Sequence[Item]) -> list[torch.Tensor]:
+        """Return what a candidate says of every next token; see `Evaluator.logits`."""
+        self.live.write(candidate)
+        return [_forward(self.live.model, self._prompt(item)) for item in items]
+
+    def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
+        """Return what the model of a folder says; see `Evaluator.logits_of`."""
+        from transformers import AutoModelForCausalLM
+
+        own = self.live.model
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=own.dtype, attn_implementation=own.config._attn_implementation
+        )
+        model = model.eval().to(own.device)
+        return [_forward(model, self._prompt(item)) for item in items]
+
     def _generate_or_halve(self, items: Sequence[Item]) -> dict[str, tuple[str, int]]:
         """Generate; if the memory is not enough, once more with half the batch."""
         try:
@@ -126,6 +143,13 @@ class Hf(Evaluator):
                 )
             self._prompts[item.id] = tokens
         return self._prompts[item.id]
+
+
+@torch.inference_mode()
+def _forward(model: Any, prompt: Sequence[int]) -> torch.Tensor:
+    ids = torch.tensor([prompt], device=model.device)
+    found: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0].float().cpu()
+    return found
 
 
 def _device(wanted: str) -> str:

@@ -89,6 +89,11 @@ class Hybrid(Merger):
         return super().baselines() if self.schedule == "joint" else self.ps.baselines()
 
     @property
+    def num_models(self) -> int:
+        """The merge, and the models beside it."""
+        return self.dfs.num_models
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The number of layers of each model."""
         return self.dfs.facts

@@ -59,7 +59,8 @@ class Whole:
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor in float32."""
-        return self._tensors[name].float()
+        # A copy: whoever asks may write into it, and the sources are never written to.
+        return self._tensors[name].to(torch.float32, copy=True)
 
 
 class PathCandidate:
@@ -81,11 +82,14 @@ class PathCandidate:
         }
         self.hops = hops(recipe.content)
         _check(self.hops, self.members)
-        self.walk = Walk(self.members, self.hops, recipe.content["options"]["scale_target"])
+        target = recipe.content["options"]["scale_target"]
+        self.walk = Walk(self.members, self.hops, target, self._factor)
         self._head = self.walk.first.candidate
         # The first hop's scale is the embeddings' own, so that no small number meets an epsilon.
         self._start = self.hops[0].scale
-        self._products = list(accumulate([1.0, *(hop.scale for hop in self.hops[1:])], mul))
+        self._products: list[float] = list(
+            accumulate([1.0, *(hop.scale for hop in self.hops[1:])], mul)
+        )
         self._unties = self._start != 1.0 and HEAD not in self._head.names
         if any(hop.scale != 1.0 for hop in self.hops):
             _check_foldable(self.members, self.walk.target)
@@ -136,11 +140,16 @@ class PathCandidate:
 
     def _made_of(self, name: str) -> tuple[Candidate, str, float]:
         number, origin = self._origins[name]
+        source = None if number is None else self.hops[number].source
+        candidate = self._head if source is None else self.members[source].candidate
+        return candidate, origin, self._factor(name)
+
+    def _factor(self, name: str) -> float:
+        number = place(name).block
         if number is None:
-            return self._head, origin, self._outside(name)
-        hop = self.hops[number]
-        inside = next(k for k, full in block_tensors([origin], hop.layer).items() if full == origin)
-        return self.members[hop.source].candidate, origin, self._factor(number, inside)
+            return self._outside(name)
+        (inside,) = block_tensors([name], number)
+        return self._inside(number, inside)
 
     def _outside(self, name: str) -> float:
         """Return what a tensor outside the blocks is multiplied by."""
@@ -150,12 +159,12 @@ class PathCandidate:
             return self._sign(len(self.hops) - 1)
         return 1.0
 
-    def _factor(self, number: int, inside: str) -> float:
+    def _inside(self, number: int, inside: str) -> float:
         """Return what a tensor of a hop is multiplied by; `inside` is its name in the block."""
         if self.walk.target == "branch":
             # What the next hop multiplies is what this one's MLP adds.
             last = number + 1 == len(self.hops)
-            return self.hops[number + 1].scale if not last and inside.startswith(MLP_OUT) else 1.0
+            return 1.0 if last or not inside.startswith(MLP_OUT) else self.hops[number + 1].scale
         if inside.startswith((*ATTENTION_OUT, *MLP_OUT)):
             return 1.0 / self._products[number]
         return self._sign(number) if inside in INPUT_NORMS else 1.0

@@ -7,8 +7,9 @@ know models.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -129,8 +130,7 @@ class Pair(Scales):
 
     def between(self, values: Values, path: Sequence[Slot]) -> list[float]:
         """Return W_ij of neighbours on the path."""
-        pairs = zip(path[:-1], path[1:], strict=True)
-        return [values[self._name(before.layer, slot.layer)] for before, slot in pairs]
+        return [values[self._name(a.layer, b.layer)] for a, b in pairwise(path)]
 
 
 class LowRank(Scales):
@@ -154,7 +154,7 @@ class LowRank(Scales):
     def between(self, values: Values, path: Sequence[Slot]) -> list[float]:
         """Return W_ij of neighbours on the path."""
         found = []
-        for before, slot in zip(path[:-1], path[1:], strict=True):
+        for before, slot in pairwise(path):
             left, right = self.layers[before.layer], self.layers[slot.layer]
             terms = [
                 float(values[f"{left}.u{k}"]) * float(values[f"{right}.v{k}"])
@@ -185,7 +185,7 @@ class Network(Scales):
         inside = weights[: 4 * self.hidden].reshape(self.hidden, 4)
         last = max(1, len(self.layers) - 1)
         found = []
-        for before, slot in zip(path[:-1], path[1:], strict=True):
+        for before, slot in pairwise(path):
             inputs = [2 * before.layer / last - 1, 2 * slot.layer / last - 1, 2 * slot.time - 1, 1]
             units = np.tanh(inside @ np.array(inputs))
             summed = float(units @ weights[4 * self.hidden : -1]) + float(weights[-1])
@@ -214,5 +214,7 @@ def scales(
         )
     if given.kind == "integer":
         raise ConfigError("scale_range.kind must be linear or log; set merge.scale_range.kind")
+    kinds: dict[str, Callable[..., Scales]]
     kinds = {"hop": PerHop, "pair": Pair, "low_rank": LowRank, "network": Network}
-    return (Constant if given.fixed else kinds[kind])(slots, layers, given, floor)
+    make = Constant if given.fixed else kinds[kind]
+    return make(slots, layers, given, floor)

@@ -17,6 +17,7 @@ import torch
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError, MergeError
+from evoforge.merge._part import Part as Part  # of what a merger of tensors is written against
 from evoforge.merge._path import PathCandidate
 from evoforge.models.layout import Granularity, groups
 from evoforge.models.pool import Pool
@@ -71,6 +72,11 @@ class Merger(ABC):
         return {"start_point": self.recipe(self.space.init)}
 
     @property
+    def num_models(self) -> int:
+        """How many models are kept in memory to evaluate candidates."""
+        return 1
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What reports should know of the space beside its parameters, as JSON values."""
         return {}
@@ -91,39 +97,6 @@ class Phase:
     merger: Merger
     share: float = 1.0
     done: float = 0.0
-
-
-@dataclass(frozen=True)
-class Part:
-    """One tensor of every source that is merged, and the numbers to merge it with.
-
-    Args:
-        name: the tensor's name.
-        base: float32, or None where the pool has no base.
-        tensors: float32, one for each source, of the base's shape.
-        sources: the sources' names.
-        values: for each source its parameters.
-    """
-
-    name: str
-    base: torch.Tensor | None
-    tensors: Sequence[torch.Tensor]
-    sources: Sequence[str]
-    values: Sequence[Mapping[str, float]]
-
-    def column(self, parameter: str) -> list[float]:
-        """Return a parameter of all sources."""
-        return [values[parameter] for values in self.values]
-
-    @property
-    def anchor(self) -> torch.Tensor:
-        """The base's tensor."""
-        assert self.base is not None
-        return self.base
-
-    def delta(self, index: int) -> torch.Tensor:
-        """Return a source's task vector: its tensor less the base's."""
-        return self.tensors[index] - self.anchor
 
 
 class TensorMerger(Merger):

@@ -8,7 +8,7 @@ from typing import Any
 from evoforge.candidate import SCALE_TARGETS, ScaleTarget
 from evoforge.errors import ConfigError
 from evoforge.merge._scales import Scale, Slot, scales
-from evoforge.merge.base import Mergers, Merger
+from evoforge.merge.base import Merger, Mergers
 from evoforge.models.layout import num_blocks
 from evoforge.models.pool import Pool
 from evoforge.path import Hop, written
@@ -127,6 +127,11 @@ class Dfs(Merger):
             for number, slot in enumerate(self._slots)
         ]
         return Space([*indicators, *self._scales.params])
+
+    @property
+    def num_models(self) -> int:
+        """Each model that paths can lead through."""
+        return len(self.depths)
 
     @property
     def facts(self) -> dict[str, Any]:

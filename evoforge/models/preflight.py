@@ -11,6 +11,7 @@ import torch
 
 from evoforge.errors import PoolError
 from evoforge.models.pool import Pool
+from evoforge.models.source import Source
 
 # Elements looked at together: small enough for the caches.
 BLOCK = 1 << 20
@@ -62,8 +63,12 @@ class Preflight:
     available: int
 
 
-def preflight(pool: Pool) -> Preflight:
+def preflight(pool: Pool, num_models: int = 1) -> Preflight:
     """Measure a pool: one pass over all weights.
+
+    Args:
+        pool: the sources.
+        num_models: how many models evaluation keeps in memory.
 
     Raises:
         PoolError: a weight is not finite.
@@ -73,14 +78,13 @@ def preflight(pool: Pool) -> Preflight:
     own = 0.0
     changed = torch.zeros(count, dtype=torch.float64)
     against = torch.zeros(count, dtype=torch.float64)
-    for name in pool.names:
+    _check_finite(pool)
+    for name in _shared(pool):
         flat = [s.tensors[name].reshape(-1) for s in pool.sources]
         base = None if pool.base is None else pool.base.tensors[name].reshape(-1)
-        for start in range(0, flat[0].numel(), BLOCK):
+        for start in _starts(flat[0]):
             part = torch.stack([tensor[start : start + BLOCK].float() for tensor in flat])
             centre = part.mean(0) if base is None else base[start : start + BLOCK].float()
-            if not torch.isfinite(part).all():
-                _refuse(pool, name)
             deltas = part - centre
             own += float(centre.double().square().sum())
             gram += (deltas @ deltas.T).double()
@@ -92,24 +96,40 @@ def preflight(pool: Pool) -> Preflight:
     cosines = gram / (norms[:, None] * norms).clamp_min(1e-30)
     rows = [_row(pool, i, norms, cosines, own, changed, against) for i in range(count)]
     if pool.base is not None:
-        rows.insert(0, _base_row(pool))
-    return Preflight(tuple(rows), needed(pool), psutil.virtual_memory().available)
+        rows.insert(0, _base_row(pool.base))
+    return Preflight(tuple(rows), needed(pool, num_models), psutil.virtual_memory().available)
 
 
-def _refuse(pool: Pool, name: str) -> None:
+def _shared(pool: Pool) -> list[str]:
+    """Return the tensors that all members have in one shape: all, if they can be merged."""
+    others = [member.tensors for member in pool.members]
+    return [
+        name
+        for name, tensor in pool.reference.tensors.items()
+        if all(name in t and t[name].shape == tensor.shape for t in others)
+    ]
+
+
+def _check_finite(pool: Pool) -> None:
     for source in pool.sources:
-        if not torch.isfinite(source.tensors[name]).all():
-            raise PoolError(
-                f"{source.name} has values in {name} that are not finite; take another source, or "
-                "copy the model again"
-            )
+        for name, tensor in source.tensors.items():
+            flat = tensor.reshape(-1)
+            if not all(torch.isfinite(flat[i : i + BLOCK]).all() for i in _starts(flat)):
+                raise PoolError(
+                    f"{source.name} has values in {name} that are not finite; take another "
+                    "source, or copy the model again"
+                )
 
 
-def needed(pool: Pool) -> int:
-    """Return the bytes of memory a run takes: every source, one model, and work."""
+def _starts(flat: torch.Tensor) -> range:
+    return range(0, flat.numel(), BLOCK)
+
+
+def needed(pool: Pool, num_models: int = 1) -> int:
+    """Return the bytes of memory a run takes: the sources, the models that answer, and work."""
     sources = sum(t.nbytes for s in pool.members for t in s.tensors.values())
     weights = sum(t.numel() for t in pool.reference.tensors.values())
-    return sources + weights * pool.dtype.itemsize + WORKING
+    return sources + num_models * weights * pool.dtype.itemsize + WORKING
 
 
 def _row(
@@ -139,8 +159,7 @@ def _row(
     )
 
 
-def _base_row(pool: Pool) -> SourceCheck:
-    source = pool.reference
+def _base_row(source: Source) -> SourceCheck:
     weights = sum(t.numel() for t in source.tensors.values())
     types = _dtypes(source.tensors.values())
     return SourceCheck(source.name, "base", source.license, types, weights, 0.0, 0.0, {}, 0.0)

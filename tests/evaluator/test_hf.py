@@ -33,7 +33,7 @@ def merger(pool):
 
 
 def candidate(pool, merger, name):
-    return Mergers(pool).build(baselines(pool, merger)[name])
+    return Mergers(pool).build(baselines(merger)[name])
 
 
 def test_answers_are_those_of_plain_generate(pool, merger, task, pico):

@@ -1,6 +1,8 @@
-"""What every merge method must keep, for every option in conf/merge."""
+"""What every merge method must keep, for every option in conf/merge.
 
-from itertools import product
+Methods that make each tensor from the same tensor of each source keep some laws more.
+"""
+
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +10,23 @@ import pytest
 import torch
 
 from evoforge.config import build
-from evoforge.merge.base import Mergers
-from tests.conftest import open_pico
+from evoforge.merge.base import Mergers, TensorMerger, merger_class
+from tests.conftest import open_pico, options, pico_config
+
+TENSOR = [name for name in options("merge") if issubclass(merger_class(name), TensorMerger)]
+of_tensors = pytest.mark.parametrize("option", TENSOR)
 
 
 @pytest.fixture
 def merger(merge_option, compose, pool):
     return build(compose(f"merge={merge_option}")["merge"], "merge", pool=pool)
+
+
+@pytest.fixture
+def make(compose, pool):
+    return lambda option, *more: build(
+        compose(f"merge={option}", *more)["merge"], "merge", pool=pool
+    )
 
 
 def tensors(candidate):
@@ -25,10 +37,11 @@ def same(first, second):
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_identical_sources_give_that_source(merge_option, compose, pico):
+@of_tensors
+def test_identical_sources_give_that_source(option, compose, pico):
     # Weights that sum to 1, everything kept: whatever the method, nothing changes.
     pool = open_pico({"base": pico["base"], "a": pico["a"], "b": pico["a"]})
-    node = compose(f"merge={merge_option}")["merge"]
+    node = compose(f"merge={option}")["merge"]
     fixed = {"weight": 0.5, "density": 1.0, "t": 0.5}
     node.update({key: value for key, value in fixed.items() if key in node})
     merger = build(node, "merge", pool=pool)
@@ -59,7 +72,9 @@ def test_same_recipe_gives_the_same_bytes_on_any_number_of_threads(merger, pico,
     assert same(*found)
 
 
-def test_large_tensors_do_not_depend_on_threads(merger):
+@of_tensors
+def test_large_tensors_do_not_depend_on_threads(option, make):
+    merger = make(option)
     # Beyond the size from which torch splits an operation among threads.
     generator = torch.Generator().manual_seed(0)
     names = merger.build(merger.recipe(merger.space.init)).names
@@ -83,11 +98,34 @@ def test_large_tensors_do_not_depend_on_threads(merger):
 
 
 def test_corners_of_the_cube_give_finite_numbers(merger):
-    corners = product((0.0, 1.0), repeat=merger.space.dim)
-    for corner in list(corners)[:64]:
-        recipe = merger.recipe(np.array(corner))
-        for tensor in tensors(merger.build(recipe)).values():
+    draw = np.random.default_rng(0)
+    dim = merger.space.dim
+    corners = [np.zeros(dim), np.ones(dim), *draw.integers(0, 2, (30, dim)).astype(float)]
+    for corner in corners:
+        for tensor in tensors(merger.build(merger.recipe(corner))).values():
             assert torch.isfinite(tensor).all()
+
+
+def test_any_candidate_is_a_plain_checkpoint_of_the_architecture(merger):
+    from transformers import MistralForCausalLM
+
+    draw = np.random.default_rng(1)
+    for genome in [merger.space.init, *draw.random((5, merger.space.dim))]:
+        candidate = merger.build(merger.recipe(genome))
+        model = MistralForCausalLM(pico_config(**candidate.settings))
+        found = {name: tuple(tensor.shape) for name, tensor in tensors(candidate).items()}
+        wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        assert found == wanted
+
+
+def test_equal_keys_are_equal_tensors(merger):
+    draw = np.random.default_rng(2)
+    seen = {}
+    for genome in draw.random((6, merger.space.dim)):
+        candidate = merger.build(merger.recipe(genome))
+        for name in candidate.names:
+            tensor = candidate.tensor(name)
+            assert torch.equal(seen.setdefault((candidate.key(name), name), tensor), tensor)
 
 
 def test_sources_are_never_written_to(merger, pool):
@@ -110,9 +148,9 @@ def test_a_candidate_can_be_built_from_its_recipe_alone(merger, pool):
     assert same(tensors(first), tensors(second))
 
 
-def test_only_tensors_of_a_changed_group_get_another_key(merge_option, compose, pool):
-    node = compose(f"merge={merge_option}", "merge.granularity=layer")["merge"]
-    merger = build(node, "merge", pool=pool)
+@of_tensors
+def test_only_tensors_of_a_changed_group_get_another_key(option, make):
+    merger = make(option, "merge.granularity=layer")
     genome = merger.space.init
     first = merger.build(merger.recipe(genome))
     place = next(i for i, name in enumerate(merger.space.names) if name.startswith("layer2."))
@@ -123,11 +161,10 @@ def test_only_tensors_of_a_changed_group_get_another_key(merge_option, compose, 
     assert others == {name for name in first.names if ".layers.2." in name}
 
 
-def test_every_granularity_has_groups_of_its_own_outside_the_blocks(merge_option, compose, pool):
+@of_tensors
+def test_every_granularity_has_groups_of_its_own_outside_the_blocks(option, make):
     for granularity, blocks in (("block", 2), ("layer", 4), ("module", 12)):
-        extra = [f"merge.granularity={granularity}", "merge.block_size=2"]
-        node = compose(f"merge={merge_option}", *extra)["merge"]
-        merger = build(node, "merge", pool=pool)
+        merger = make(option, f"merge.granularity={granularity}", "merge.block_size=2")
         assert next(iter(merger.groups)) == "embedding"
         assert list(merger.groups)[-2:] == ["final_norm", "lm_head"]
         assert len(merger.groups) == blocks + 3

@@ -90,7 +90,7 @@ def test_a_source_that_may_run_its_code_may_run_its_tokenizer_s(bare, monkeypatc
     members = [open_source(spec) for spec in specs]
     for member in members:
         member.__dict__["config"] = {}
-    Pool(members)
+    Pool(members).check()
     assert any(asked)
 
 

@@ -11,12 +11,19 @@ from tests.conftest import open_pico
 EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"
 
 
+def fitting(folders, **options):
+    """Return a pool whose weights can be merged."""
+    pool = open_pico(folders, **options)
+    pool.check()
+    return pool
+
+
 @pytest.fixture
 def beside(bare, remake):
     """Return what opens a pool of a base and a source `a` that differs from it."""
 
     def make(*, ignore=(), **changes):
-        return open_pico({"base": bare, "a": remake("a", **changes)}, ignore=ignore)
+        return fitting({"base": bare, "a": remake("a", **changes)}, ignore=ignore)
 
     return make
 
@@ -184,7 +191,7 @@ def test_another_architecture_is_refused(bare, save_pico):
         **json.loads((bare / "config.json").read_text()) | {"model_type": "llama"}
     ).save_pretrained(other)
     with pytest.raises(PoolError, match="a does not fit base: "):
-        open_pico({"base": bare, "a": other})
+        fitting({"base": bare, "a": other})
 
 
 def test_only_the_first_difference_is_named(beside):
@@ -237,7 +244,7 @@ def test_a_tensor_beyond_is_named(beside):
 
 def test_a_stored_copy_of_tied_embeddings_fits_a_model_without_it(remake):
     tied = {"tie_word_embeddings": True}
-    pool = open_pico(
+    pool = fitting(
         {"base": remake("base", config=tied), "a": remake("a", config=tied, drop=[HEAD])}
     )
     assert HEAD not in pool.names
@@ -259,7 +266,7 @@ def test_another_vocabulary_is_named_with_what_to_set(bare, reworded):
     with pytest.raises(
         PoolError, match=r"in the vocabulary token 4 is '1' against '2'; .*models\.ignore=\[tokeni"
     ):
-        open_pico({"base": bare, "a": reworded})
+        fitting({"base": bare, "a": reworded})
 
 
 def test_another_special_token_is_named(bare, remake):
@@ -267,11 +274,11 @@ def test_another_special_token_is_named(bare, remake):
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token": "="}))
     with pytest.raises(PoolError, match="a does not fit base: .*eos_token is '</s>' against '='"):
-        open_pico({"base": bare, "a": folder})
+        fitting({"base": bare, "a": folder})
 
 
 def test_another_vocabulary_can_be_accepted(bare, reworded):
-    pool = open_pico({"base": bare, "a": reworded}, ignore=["tokenizer"])
+    pool = fitting({"base": bare, "a": reworded}, ignore=["tokenizer"])
     assert pool.tokenizer.name_or_path == str(bare)
 
 
