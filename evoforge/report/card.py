@@ -10,10 +10,13 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from evoforge.recipe import canonical
+from evoforge.path import hops, short
+from evoforge.recipe import Recipe, canonical
 from evoforge.record import Record
 from evoforge.report.grid import Grid, grid
+from evoforge.report.lineage import merged, methods, origins
 from evoforge.report.result import PARTS
+from evoforge.report.route import counts, scaling, shares
 from evoforge.report.summary import (
     Result,
     Row,
@@ -59,7 +62,7 @@ def card(record: Record, result: Result) -> str:
     if result["winner"] is None:
         raise ValueError("a run without a winner has no model card")
     recipe = record.recipe(result["winner"]["recipe"])
-    method = str(recipe.content["method"])
+    method = " + ".join(methods(recipe.content))
     title = f"{' + '.join(s['name'] for s in parents(record, result))} ({method})"
     parts = [
         f"---\n{header(record, result)}\n---",
@@ -70,7 +73,7 @@ def card(record: Record, result: Result) -> str:
         "## Scores",
         _scores(result),
         "## Recipe",
-        _recipe(grid(record, recipe.hash), recipe.hash, recipe.text),
+        _recipe(grid(record, recipe.hash), recipe),
         "## Search",
         _search(result),
         "## Limits",
@@ -102,7 +105,7 @@ def header(record: Record, result: Result) -> str:
         license=_licence(found),
         library_name="transformers",
         pipeline_tag="text-generation",
-        tags=["merge", "evoforge", str(content["method"])],
+        tags=["merge", "evoforge", *methods(content)],
         eval_results=None if test is None else [score],
         model_name=" + ".join(source["name"] for source in found),
         base_model_relation="merge",
@@ -111,10 +114,8 @@ def header(record: Record, result: Result) -> str:
 
 
 def parents(record: Record, result: Result) -> list[Mapping[str, Any]]:
-    """Return the sources that the winner is made of, its base among them."""
-    content = record.recipe(result["winner"]["recipe"]).content
-    base = content.get("base")
-    used = {source["name"] for source in content["sources"]} | ({base["name"]} if base else set())
+    """Return the sources that the winner is made of, bases among them, and no merge of sources."""
+    used = set(origins(record.recipe(result["winner"]["recipe"]).content))
     found = [source for source in result["sources"] if source["name"] in used]
     return found or [{"name": name} for name in sorted(used)]
 
@@ -204,7 +205,8 @@ def _scores(result: Result) -> str:
     )
     words = " ".join(escape(line) for line in reading(result))
     head = ["model", *PARTS, "winner minus it"]
-    details = _details("The protocol: prompt, generation and scoring", canonical(protocol))
+    shown = _code(canonical(protocol), "json")
+    details = _details("The protocol: prompt, generation and scoring", shown)
     return "\n\n".join([lead, _table(head, body), words, details])
 
 
@@ -219,22 +221,46 @@ def _round(shown: str) -> str:
     return shown.replace("[", "(").replace(",", ", ").replace("]", ")")
 
 
-def _recipe(found: Grid, key: str, text: str) -> str:
-    parts = [f"Recipe hash: `{key}`."]
+def _recipe(found: Grid, recipe: Recipe) -> str:
+    parts = [f"Recipe hash: `{recipe.hash}`.", *_path(recipe.content)]
     if found.groups:
+        inner = merged(recipe.content)
+        if inner is not None:
+            parts.append(f"The numbers of {escape(inner)}, which is itself a merge:")
         head = ["group", *(escape(f"{source} {name}".strip()) for source, name in found.columns)]
         cells = zip(found.groups, found.numbers, strict=True)
         body = [[escape(g), *("-" if n is None else f"{n:g}" for n in row)] for g, row in cells]
         parts.append(_table(head, body))
-    parts.append(_details("The recipe as canonical JSON", text))
+    parts.append(_details("The recipe as canonical JSON", _code(recipe.text, "json")))
     return "\n\n".join(parts)
 
 
+def _path(content: Mapping[str, Any]) -> list[str]:
+    """Return what there is to say of a path through layers; nothing without one."""
+    path = hops(content)
+    if not path:
+        return []
+    shared = ", ".join(f"{source} {share}" for source, share in shares(path).items())
+    target = (content.get("options") or {}).get("scale_target", "stream")
+    what = {"stream": "the input of its layer", "branch": "what the layer before it adds"}
+    lead = (
+        f"The model is a path through the layers of {escape(' and '.join(shares(path)))}: "
+        f"{escape(counts(path))}; {escape(shared)}; {escape(scaling(path))}. Each hop is a layer "
+        f"of the checkpoint. Its scale multiplies {what.get(target, escape(target))}, and is "
+        "folded into the weights. Layers count from 0."
+    )
+    head = ["hop", "source", "layer", "scale"]
+    body = [
+        [str(number), escape(hop.source), str(hop.layer), f"{hop.scale:g}"]
+        for number, hop in enumerate(path, start=1)
+    ]
+    return [lead, escape(short(path)), _details("The path, hop by hop", _table(head, body))]
+
+
 def _details(summary: str, text: str) -> str:
-    """Return JSON behind a line to click on."""
-    # The empty lines let Markdown see the fence inside the HTML.
-    top = f"<details>\n<summary>{summary}</summary>"
-    return f"{top}\n\n{_code(text, 'json')}\n\n</details>"
+    """Return Markdown behind a line to click on."""
+    # The empty lines let Markdown see what is inside the HTML.
+    return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
 def _search(result: Result) -> str:

@@ -177,12 +177,14 @@ def _row(run: Run, settings: Settings) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run.name, **{f"config.{k}": v for k, v in settings.items()}}
     names = ("score", "low", "high", "best_source", "best_source_score", "difference", "p")
     row |= {"status": run.status, "metric": None, **dict.fromkeys(names)}
-    row |= {"evaluations": None, "minutes": None}
+    row |= {"evaluations": None, "minutes": None, "hops": None}
     if run.result is None:
         return row
     result, best = run.result, best_source(run.result)
     row |= {"metric": metric(result), "evaluations": result["counts"]["evaluations"]}
     row["minutes"] = round(result["seconds"]["total"] / 60, 2)
+    path = (result["winner"] or {}).get("path")
+    row["hops"] = path and len(path["hops"])
     row |= {key: run.test[key] for key in ("score", "low", "high")} if run.test else {}
     if best is not None:
         there = result["baselines"][best]["test"]
@@ -215,9 +217,9 @@ def table(found: Comparison) -> Table:
     title = f"{len(found.runs)} runs" + (" (lower is better)" if low else "")
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.show_edge, shown.collapse_padding = False, True
-    shown.add_column("run", overflow="fold", min_width=8)
+    shown.add_column("run", overflow="fold", min_width=5)
     for name in names:
-        shown.add_column(Text(name), justify="right", overflow="ellipsis", no_wrap=True)
+        shown.add_column(Text(name), justify="right", overflow="fold", min_width=5)
     for name in ("test score", "minus best\nsource", "evalua-\ntions", "min-\nutes"):
         shown.add_column(name, justify="right", no_wrap=True)
     # A column that says the same of all is left out.

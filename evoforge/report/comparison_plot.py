@@ -5,9 +5,9 @@ Runs that differ in their seed alone share a colour; their curves are drawn as a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -64,16 +64,28 @@ def draw(found: Comparison, path: Path) -> Path:
 def grouped(found: Comparison) -> dict[str, list[tuple[str, Run]]]:
     """Return runs by their settings without the seed: label -> [(seed, run)]."""
     groups: dict[str, list[tuple[str, Run]]] = {}
-    for run, settings in zip(found.runs, found.settings, strict=True):
+    labels = [_label(settings, nothing=False) for settings in found.settings]
+    whole = [_label(settings, nothing=True) for settings in found.settings]
+    # What a run does not have is said only where it tells runs apart.
+    labels = labels if len(set(labels)) == len(set(whole)) else whole
+    for run, settings, label in zip(found.runs, found.settings, labels, strict=True):
         parts = [(key, value) for key, value in settings.items() if key != SEED]
         given = [value for _, value in parts if value is not None]
-        label = ", ".join(f"{key} {value}" if _bare(value) else str(value) for key, value in parts)
         if not given:
             label = "all runs" if run.result and not parts else run.name
         seed = settings.get(SEED)
         own = run.name if seed is None else f"seed {seed}"
         groups.setdefault(label, []).append((own, run))
     return groups
+
+
+def _label(settings: Mapping[str, Any], *, nothing: bool) -> str:
+    shown = [
+        f"{key} {value}" if _bare(value) else str(value)
+        for key, value in settings.items()
+        if key != SEED and (nothing or value is not None)
+    ]
+    return ", ".join(shown)
 
 
 def _bare(value: object) -> bool:
@@ -156,7 +168,7 @@ def _curves(axes: Axes, groups: dict[str, list[tuple[str, Run]]]) -> None:
     fig.ticks(axes.yaxis, 6)
     low, high = axes.get_ylim()
     heights = [(score - low) / (high - low) for score, _, _ in ends][:MAX_LABELS]
-    gap = 0.17 / (_inches(axes))
+    gap = 0.17 / fig.inches(axes)[1]
     for (_, label, ink), place in zip(ends, fig.spread(heights, gap, 0.02, 0.98), strict=False):
         options = {"va": "center_baseline", "color": ink, "weight": "bold", "size": 8.5}
         fig.write(axes, 1.02, place, fig.clean(label, 22), transform=axes.transAxes, **options)
@@ -172,9 +184,3 @@ def _aligned(curves: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
         at = np.searchsorted(own, x, side="right") - 1
         rows.append(np.where(at >= 0, scores[np.maximum(at, 0)], np.nan))
     return x, np.array(rows, dtype=np.float64)
-
-
-def _inches(axes: Axes) -> float:
-    """Return the height of axes in inches."""
-    box = axes.get_window_extent()
-    return float(box.height) / fig.DPI

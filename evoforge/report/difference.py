@@ -47,14 +47,8 @@ def differences(settings: Sequence[Settings]) -> list[Settings]:
     differ = [key for key in keys if len({json.dumps(own.get(key)) for own in known}) > 1]
     differ = [key for key in differ if not _follows_seed(key, known)]
     swapped = [key.removesuffix(TARGET) for key in differ if _is_target(key)]
-    # Options that only one of the things has follow from which thing it is.
-    kept = [
-        key
-        for key in differ
-        if _is_target(key)
-        or all(key in own for own in known)
-        or not any(key.startswith(prefix) for prefix in swapped)
-    ]
+    # Options that only some of the things have follow from which thing it is.
+    kept = [key for key in differ if _varies(key, known) or not _inside(key, swapped)]
     # Last, so that runs that differ in their seed alone stand together.
     kept.sort(key=lambda key: key == SEED)
     short = _short(kept)
@@ -64,6 +58,17 @@ def differences(settings: Sequence[Settings]) -> list[Settings]:
 def _follows_seed(key: str, known: Sequence[Settings]) -> bool:
     """Whether a setting is the run's seed handed on, as to the optimizer."""
     return key.endswith(f".{SEED}") and all(own.get(key) == own.get(SEED) for own in known)
+
+
+def _varies(key: str, known: Sequence[Settings]) -> bool:
+    """Whether all have a setting, or those that have it differ in it."""
+    values = [json.dumps(own[key]) for own in known if key in own]
+    return len(values) == len(known) or len(set(values)) > 1
+
+
+def _inside(key: str, prefixes: Sequence[str]) -> bool:
+    own = key.removesuffix(TARGET)
+    return any(own.startswith(prefix) and own != prefix for prefix in prefixes)
 
 
 def _is_target(key: str) -> bool:

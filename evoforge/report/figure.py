@@ -14,6 +14,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -26,6 +27,14 @@ INK = "#1F2933"
 FAINT = "#7B8794"
 GRID = "#E4E7EB"
 DPI = 150
+# One hue order, dark to light, safe for colour-blind eyes and in grey.
+SEQUENTIAL = "cividis"
+# From none to all.
+SHARE = LinearSegmentedColormap.from_list("share", ["#EDF0F3", "#8CBEDD", "#0072B2", "#06325C"])
+# Below, at and above a centre: blue and orange are told apart by all eyes, and grey is neither.
+DIVERGING = LinearSegmentedColormap.from_list(
+    "evoforge", ["#08306B", "#2F7EBC", "#A9CCE3", "#ECECEA", "#F3BD8B", "#D9702A", "#7A2E04"]
+)
 # Fonts with Japanese that people have; DejaVu Sans comes with matplotlib and has none.
 JAPANESE = (
     "Noto Sans CJK JP",
@@ -79,6 +88,19 @@ def blank(width: float, height: float) -> Figure:
     return figure
 
 
+def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Return new axes in a figure, measured in inches from its top left corner."""
+    wide, high = figure.get_figwidth(), figure.get_figheight()
+    box = (left / wide, 1 - (top + height) / high, width / wide, height / high)
+    return figure.add_axes(box)
+
+
+def inches(axes: Axes) -> tuple[float, float]:
+    """Return the width and height of axes."""
+    box = axes.get_window_extent()
+    return float(box.width) / DPI, float(box.height) / DPI
+
+
 def heading(figure: Figure, title: str, subtitle: str) -> None:
     """Write a title and a line below it at the figure's top left; both as they stand."""
     top = 1 - 0.13 / figure.get_figheight()
@@ -86,6 +108,14 @@ def heading(figure: Figure, title: str, subtitle: str) -> None:
     step = 0.27 / figure.get_figheight()
     write(figure, left, top, title, size=12.5, weight="bold", color=INK, va="top")
     write(figure, left, top - step, subtitle, size=9, color=FAINT, va="top")
+
+
+def section(figure: Figure, top: float, title: str, said: str) -> None:
+    """Write a smaller title, and what is to be said of it on the same line; `top` in inches."""
+    wide, y = figure.get_figwidth(), 1 - (top + 0.1) / figure.get_figheight()
+    text = write(figure, 0.13 / wide, y, title, weight="bold", va="center_baseline", size=9.5)
+    end = text.get_window_extent().x1 / DPI
+    write(figure, (end + 0.1) / wide, y, said, va="center_baseline", size=8.5, color=FAINT)
 
 
 def write(where: Any, x: float, y: float, text: str, **options: Any) -> Any:
@@ -101,6 +131,24 @@ def style(axes: Axes) -> None:
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8.5, length=0)
+
+
+def plain(axes: Axes) -> None:
+    """Give axes of an image no box and no tick marks."""
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8, length=0)
+
+
+def colour_bar(axes: Axes, image: Any, label: str) -> None:
+    """Fill narrow axes with the colours of an image, and say what they mean."""
+    figure = axes.get_figure()
+    assert figure is not None
+    figure.colorbar(image, cax=axes).outline.set_visible(False)
+    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8, length=0)
+    ticks(axes.yaxis, int(np.clip(inches(axes)[1] / 0.3, 1, 5)))
+    options: dict[str, Any] = {"family": list(fonts()), "size": 8.5, "color": INK}
+    axes.set_ylabel(clean(label), rotation=270, labelpad=11, **options)
 
 
 def ticks(axis: Axis, count: int, *, integer: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Where the genes of one stage went: a small panel for each group, or a heat map for many genes.
+"""Where the genes of one stage went: a panel for each group, a heat map, or maps of a path's slots.
 
 Draws decoded values as they were merged with, not positions in the unit cube.
 """
@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 
 from evoforge.record import Record
 from evoforge.report import figure as fig
-from evoforge.report.gene_map import draw as draw_map
-from evoforge.report.gene_map import title
+from evoforge.report import gene_map, gene_path
+from evoforge.report.course import SLOT, course
 from evoforge.report.history import Floats, History, parse, values, winner
 
 MAX_GENES = 40
@@ -27,14 +27,15 @@ MAX_BANDS = 4
 
 def draw(record: Record, history: History, path: Path) -> Path:
     """Draw the genes of a stage over its evaluations."""
-    numbers = values(record, history)
-    best = winner(record, history)
-    marked = None if best is None else numbers[best]
     panels = _panels(history.names)
-    if len(history.names) <= MAX_GENES and len(panels) <= MAX_PANELS:
-        figure = _lines(history, numbers, marked, panels)
+    few = len(history.names) <= MAX_GENES and len(panels) <= MAX_PANELS
+    if few and not any(SLOT.fullmatch(group) for _, group in panels):
+        numbers = values(record, history)
+        best = winner(record, history)
+        figure = _lines(history, numbers, None if best is None else numbers[best], panels)
     else:
-        figure = draw_map(history, numbers, marked)
+        found = course(record, history)
+        figure = gene_path.draw(found) if gene_path.has_slots(found) else gene_map.draw(found)
     return fig.save(figure, path)
 
 
@@ -113,7 +114,7 @@ def _lines(
     over = f"over {step} generations" if step > 1 else "of a generation"
     said = f"line: mean {over}"
     said += "; band: 10th to 90th percentile" if len(sources) <= MAX_BANDS else ""
-    fig.heading(figure, title(history.names), said)
+    fig.heading(figure, gene_map.title(history.names), said)
     return figure
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from evoforge.record import Record
 from evoforge.report.history import parse
+from evoforge.report.lineage import numbers as values
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,13 @@ class Grid:
 
 
 def grid(record: Record, recipe: str) -> Grid:
-    """Return the numbers of a recipe, in the order in which they were searched.
+    """Return the numbers of a recipe, or of the merge among its sources.
 
-    Canonical JSON sorts by name, which would put layer10 before layer2.
+    They come in the order in which they were searched: canonical JSON sorts by name, which would
+    put layer10 before layer2.
     """
     names = [parse(name) for info in record.stages().values() for name in info.get("names", ())]
-    cells = _cells(record.recipe(recipe).content.get("values", {}))
+    cells = _cells(values(record.recipe(recipe).content))
     groups = _in_order({group for group, _, _ in cells}, [group for group, _, _ in names])
     sources = _in_order({source for _, source, _ in cells}, [source for _, source, _ in names])
     keys = _in_order({key for _, _, key in cells}, [key for _, _, key in names])

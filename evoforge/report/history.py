@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evoforge.record import CandidateRecord, Record
+from evoforge.report.lineage import merges, numbers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,6 +56,11 @@ class History:
     def names(self) -> tuple[str, ...]:
         """The genes' names in order: (dim,)."""
         return tuple(self.info.get("names", ()))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The genes' kinds in order: (dim,); empty in journals that do not tell them."""
+        return tuple(self.info.get("kinds", ()))
 
     def split(self) -> list[NDArray[np.intp]]:
         """Return the candidates' positions, generation by generation."""
@@ -102,17 +108,47 @@ def _score(record: Record, candidate: CandidateRecord) -> float:
     return evaluation.score
 
 
-def values(record: Record, history: History) -> Floats:
+def values(record: Record, history: History, part: NDArray[np.intp] | None = None) -> Floats:
     """Return the genes of a stage as the numbers that were merged with: (n, dim).
 
-    Read from the recipes, which know about logarithms and rounding; a gene that a recipe does not
-    name lies between its low and its high in proportion.
+    Decoded here where the stage tells its genes' kinds, since thousands of recipes take long to
+    read; else, as in old journals, read from the recipes. A gene that a recipe does not name lies
+    between its low and its high in proportion.
+
+    Args:
+        record: the run.
+        history: the stage.
+        part: positions of the wanted candidates; None for all.
     """
-    rows = [
-        genes(history, c, record.recipe(c.recipe).content.get("values", {}))
-        for c in history.candidates
-    ]
+    chosen = range(len(history.candidates)) if part is None else part
+    candidates = [history.candidates[index] for index in chosen]
+    if history.kinds:
+        genomes = np.array([candidate.genome for candidate in candidates], dtype=np.float64)
+        return decoded(genomes.reshape(len(candidates), len(history.names)), history.info)
+    rows = [genes(history, c, numbers(record.recipe(c.recipe).content)) for c in candidates]
     return np.array(rows, dtype=np.float64)
+
+
+def decoded(genomes: Floats, info: Mapping[str, Any]) -> Floats:
+    """Return what genes mean, as `Space.decode` does but many at once, without its rounding.
+
+    A choice is the number of what is chosen.
+
+    Args:
+        genomes: (n, dim) in [0, 1].
+        info: a stage's facts: `low`, `high` and `kinds`.
+    """
+    low, high = (np.array(info[key], dtype=np.float64) for key in ("low", "high"))
+    kinds = np.array(info["kinds"])
+    found = low + genomes * (high - low)
+    log = kinds == "log"
+    found[:, log] = low[log] * (high[log] / low[log]) ** genomes[:, log]
+    binary = kinds == "binary"
+    found[:, binary] = genomes[:, binary] > 0.5
+    steps = np.isin(kinds, ("integer", "choice"))
+    count = high[steps] - low[steps] + 1
+    found[:, steps] = low[steps] + np.minimum(np.floor(genomes[:, steps] * count), count - 1)
+    return found
 
 
 def genes(
@@ -152,8 +188,12 @@ def parse(name: str) -> tuple[str, str, str]:
 
 
 def winner(record: Record, history: History) -> int | None:
-    """Return the winner's position among a stage's candidates, None if it is not one of them."""
-    numbers = [number for (name, _), number in record.roles().items() if name == "winner"]
-    recipes = {record.evaluation(number).recipe for number in numbers}
+    """Return the winner's position among a stage's candidates, None if it is not one of them.
+
+    In a stage that made a source for the winner, the position of that source.
+    """
+    roles = [number for (name, _), number in record.roles().items() if name == "winner"]
+    recipes = {record.evaluation(number).recipe for number in roles}
+    recipes |= {key for recipe in recipes for key in merges(record.recipe(recipe).content)}
     found = [i for i, c in enumerate(history.candidates) if c.recipe in recipes]
     return found[0] if found else None

@@ -1,7 +1,7 @@
-"""The pictures of one run: how the score rose (`fitness.png`), where the genes went (`genes.png`).
+"""The pictures of one run: `fitness.png`, `genes.png` and, of a path, `path.png`.
 
-Reads the record; a run that is not finished has pictures too. A stage without any result is not
-drawn.
+How the score rose, where the genes went, and the winner's way through the layers. Reads the
+record; a run that is not finished has pictures too. A stage without any result is not drawn.
 """
 
 import math
@@ -13,11 +13,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from evoforge.path import hops
 from evoforge.record import Record
 from evoforge.report import figure as fig
 from evoforge.report.gene_plot import draw as draw_genes
 from evoforge.report.history import Floats, History, higher, histories, winner
+from evoforge.report.path_plot import draw as draw_path
 from evoforge.report.result import BASELINE, fact
+from evoforge.report.route import depths, winning
 
 BEST = fig.PALETTE[0]
 MEAN = fig.PALETTE[1]
@@ -28,7 +31,7 @@ LINE = 0.052
 
 
 def plots(record: Record) -> list[Path]:
-    """Draw `fitness.png` and `genes.png` into the run folder; return what was drawn.
+    """Draw `fitness.png`, `genes.png` and `path.png` into the run folder; return what was drawn.
 
     Raises:
         JournalError: the folder cannot be written.
@@ -41,6 +44,10 @@ def plots(record: Record) -> list[Path]:
         if history.names:
             name = "genes.png" if number == 1 else f"genes_{number}.png"
             paths.append(draw_genes(record, history, record.folder / name))
+    content = winning(record)
+    if content is not None and hops(content):
+        layers = depths(record, content)
+        paths.append(draw_path(hops(content), layers, record.folder / "path.png"))
     return paths
 
 
@@ -48,11 +55,13 @@ def fitness(record: Record, stages: Sequence[History]) -> Path:
     """Draw every candidate's score, the best so far, generation means and the baselines."""
     info = stages[-1].info
     figure = fig.blank(8.6, 4.7)
-    axes = figure.add_axes((0.07, 0.105, 0.73, 0.69))
+    axes = figure.add_axes((0.07, 0.105, 0.685, 0.69))
     fig.style(axes)
     baselines = _baselines(record)
     for history in stages:
         _draw_stage(axes, history, first=history is stages[0])
+        if len(stages) > 1:
+            _name_stage(axes, history)
     scores = np.concatenate([history.scores for history in stages])
     scores = np.concatenate([scores[~np.isnan(scores)], [score for _, score in baselines]])
     failed = sum(int(history.failed.sum()) for history in stages)
@@ -97,15 +106,19 @@ def _draw_stage(axes: Axes, history: History, *, first: bool) -> None:
     x, good = history.evaluations, ~history.failed
     if not first:
         axes.axvline(x[0] - 0.5, color=fig.FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
-        place = axes.get_xaxis_transform()
-        label = f" {fig.clean(history.stage)}"
-        fig.write(axes, x[0] - 0.5, 0.99, label, transform=place, va="top", color=fig.FAINT)
     size = float(np.clip(2600 / max(1, len(x)), 5, 20))
     axes.scatter(x[good], history.scores[good], s=size, color=DOT, linewidths=0, zorder=2)
     middle, means = history.means()
     if _in_generations(history):
         axes.plot(middle, means, color=MEAN, linewidth=1.3, zorder=3, marker="o", markersize=2.6)
     axes.step(x, history.best, where="post", color=BEST, linewidth=2.2, zorder=4)
+
+
+def _name_stage(axes: Axes, history: History) -> None:
+    """Name a stage where it begins, in the strip at the top that `_limits` leaves free."""
+    options: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "va": "top"}
+    options |= {"color": fig.FAINT, "weight": "bold"}
+    fig.write(axes, history.evaluations[0] - 0.5, 0.99, f" {fig.clean(history.stage)}", **options)
 
 
 def _in_generations(history: History) -> bool:
@@ -119,8 +132,9 @@ def _limits(axes: Axes, scores: Floats, stages: Sequence[History], failed: int) 
     fig.ticks(axes.xaxis, 8, integer=True)
     low, high = (float(scores.min()), float(scores.max())) if scores.size else (0.0, 1.0)
     room = (high - low) or max(abs(high), 1.0) * 0.5
-    # Failures get a strip of their own below the lowest score.
-    axes.set_ylim(low - room * (0.14 if failed else 0.07), high + room * 0.07)
+    # Failures get a strip of their own below the lowest score, names of stages one at the top.
+    above = 0.07 if len(stages) == 1 else 0.12
+    axes.set_ylim(low - room * (0.14 if failed else 0.07), high + room * above)
 
 
 def _draw_failures(axes: Axes, stages: Sequence[History]) -> None:
@@ -158,13 +172,14 @@ def _label_right(
 ) -> None:
     """Draw the baselines' lines, and name them and the best score in the right margin."""
     low, high = axes.get_ylim()
-    lines = [(fig.clean(name, 20), score, fig.INK, "normal") for name, score in baselines]
+    lines = [(fig.clean(name, 21), score, fig.INK, "normal") for name, score in baselines]
     for _, score in baselines:
         axes.axhline(score, color=fig.FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)
-    picks = [float(history.best[-1]) for history in stages if not math.isnan(history.best[-1])]
-    if picks:
-        best = max(picks) if higher(stages[-1].info) else min(picks)
-        lines.append(("best found", best, BEST, "bold"))
+    for history in stages:
+        best = float(history.best[-1])
+        if not math.isnan(best):
+            said = "best found" if len(stages) == 1 else f"best of {fig.clean(history.stage, 12)}"
+            lines.append((said, best, BEST, "bold"))
     heights = [(score - low) / (high - low) for _, score, _, _ in lines]
     percent = all(0 <= score <= 1 for _, score, _, _ in lines)
     places = fig.spread(heights, LINE, 0.01, 0.99)

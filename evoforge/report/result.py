@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evoforge.errors import JournalError
+from evoforge.path import hops, statistics, written
 from evoforge.record import Evaluation, Record
 from evoforge.report.history import History, higher, histories
 from evoforge.report.statistics import interval, paired
@@ -42,7 +43,7 @@ def build(record: Record) -> dict[str, Any]:
     seconds, stages = _seconds(record), histories(record)
     return {
         "status": status(record),
-        "winner": None if won is None else _entry(won),
+        "winner": None if won is None else _entry(won) | _path(record, won),
         "baselines": {name.removeprefix(BASELINE): _entry(judged[name]) for name in names},
         "paired": {name.removeprefix(BASELINE): _paired(won, judged[name]) for name in names},
         "seconds": seconds,
@@ -108,6 +109,12 @@ def _entry(parts: Mapping[str, Evaluation]) -> dict[str, Any]:
     entry |= {part: _score(parts.get(part)) for part in PARTS}
     failures = {part: e.reason for part, e in parts.items() if e.status != "ok"}
     return entry | ({"failures": failures} if failures else {})
+
+
+def _path(record: Record, won: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """Return the winner's path through layers as an entry, nothing if it has none."""
+    found = hops(record.recipe(next(iter(won.values())).recipe).content)
+    return {"path": {"hops": written(found), "statistics": statistics(found)}} if found else {}
 
 
 def _score(evaluation: Evaluation | None) -> dict[str, Any] | None:

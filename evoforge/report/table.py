@@ -1,16 +1,21 @@
-"""The end of a run in the terminal: results, the winner's genes, and where the time went.
+"""The end of a run in the terminal: results, the winner's path and numbers, where the time went.
 
 Makes rich renderables out of a result and a recipe; prints nothing itself.
 """
+
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evoforge.path import Hop, hops, short
 from evoforge.record import Record
 from evoforge.report.grid import Grid, grid
+from evoforge.report.lineage import merged
 from evoforge.report.result import PARTS
+from evoforge.report.route import counts, scaled, scaling, shares
 from evoforge.report.summary import (
     Result,
     Row,
@@ -23,8 +28,8 @@ from evoforge.report.summary import (
     rows,
 )
 
-# More groups than this are cut short: all are in the recipe.
-MAX_GROUPS = 40
+# More groups or hops than this are cut short: all are in the recipe.
+MAX_GROUPS = MAX_HOPS = 40
 PHASES = ("load", "merge", "generate", "score", "other", "total")
 
 
@@ -32,9 +37,44 @@ def summary(record: Record, result: Result) -> RenderableType:
     """Return all tables of a run and what they mean, one below the other."""
     parts: list[RenderableType] = [results(result), *map(Text, reading(result)), Text()]
     if result["winner"] is not None:
-        found = grid(record, result["winner"]["recipe"])
-        parts += [genes(found), Text()] if found.groups else []
+        key = result["winner"]["recipe"]
+        content, found = record.recipe(key).content, grid(record, key)
+        parts += _path(hops(content))
+        inner = merged(content)
+        title = "The winner's numbers" if inner is None else f"The numbers of {inner}"
+        parts += [genes(found, title), Text()] if found.groups else []
     return Group(*parts, seconds(result))
+
+
+def _path(path: Sequence[Hop]) -> list[RenderableType]:
+    """Return a path in words, and its hops if their scales say more; nothing without a path."""
+    if not path:
+        return []
+    shared = ", ".join(f"{source} {share}" for source, share in shares(path).items())
+    parts: list[RenderableType] = [
+        Text("The winner's path", style="bold"),
+        Text(short(path)),
+        Text(f"{counts(path)}; {shared}; {scaling(path)}"),
+        Text(),
+    ]
+    if scaled(path):
+        parts.append(steps(path[:MAX_HOPS]))
+        more = len(path) - MAX_HOPS
+        parts += [Text(f"and {more} hops more: see the recipe")] if more > 0 else []
+        parts.append(Text())
+    return parts
+
+
+def steps(path: Sequence[Hop]) -> Table:
+    """Return a row for each hop of a path."""
+    table = _table("Hops")
+    table.add_column("hop", justify="right")
+    table.add_column("source", overflow="fold")
+    for name in ("layer", "scale"):
+        table.add_column(name, justify="right")
+    for number, hop in enumerate(path, start=1):
+        table.add_row(str(number), Text(hop.source), str(hop.layer), f"{hop.scale:.4g}")
+    return table
 
 
 def _table(title: str) -> Table:
@@ -102,9 +142,9 @@ def _number(value: float, scale: Scale) -> str:
     return scale.number(value) if 0 <= value <= 1 else f"{value:.3f}"
 
 
-def genes(found: Grid) -> Table:
-    """Return the winner's numbers: a row for each group, a column for source and parameter."""
-    table = _table("The winner's numbers")
+def genes(found: Grid, title: str = "The winner's numbers") -> Table:
+    """Return a recipe's numbers: a row for each group, a column for source and parameter."""
+    table = _table(title)
     table.add_column("group", overflow="fold")
     for source, parameter in found.columns:
         table.add_column(Text(f"{source} {parameter}".strip()), justify="right", overflow="fold")

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from evoforge.path import hops, short, statistics
 from evoforge.recipe import Recipe
 from evoforge.tracker.base import Named, Scored
 
 LONGEST_REASON = 300
+GENE_FACTS = ("names", "low", "high", "kinds")
 RESULT_COLUMNS = ("name", "part", "score", "low", "high")
 
 
@@ -48,11 +50,37 @@ def candidate_row(news: Scored) -> dict[str, Any]:
 def genome_row(named: Mapping[str, float], recipe: Recipe) -> dict[str, Any]:
     """Return the genes and the values that they mean, under names of their own."""
     row: dict[str, Any] = {f"genome/{name}": gene for name, gene in named.items()}
-    return row | {f"value/{name}": value for name, value in _flat(recipe.content.get("values", {}))}
+    return row | {f"value/{name}": value for name, value in _values(recipe.content, named)}
 
 
-def table_line(news: Scored, named: Mapping[str, float], max_genes: int) -> dict[str, Any]:
-    """Return a candidate's cells by column; a genome of too many genes is one cell of text."""
+def _values(content: Mapping[str, Any], named: Mapping[str, float]) -> Iterator[tuple[str, Any]]:
+    """Yield a recipe's values, and of a merge among its sources those that have genes."""
+    yield from _flat(content.get("values", {}))
+    for source in content.get("sources", ()):
+        # A merge that is the same in all candidates says nothing of any.
+        inner = _values(source.get("recipe", {}), named)
+        yield from ((name, value) for name, value in inner if name in named)
+
+
+def path_row(recipe: Recipe) -> dict[str, float]:
+    """Return what is worth a number about a candidate's path; nothing if it has none."""
+    path = hops(recipe.content)
+    if not path:
+        return {}
+    # Zeros, so that a source that one candidate does without has no gap in its chart.
+    none = {f"share/{source['name']}": 0.0 for source in recipe.content.get("sources", ())}
+    found = none | statistics(path)
+    return {f"path/{name.replace('.', '/')}": value for name, value in found.items()}
+
+
+def table_line(news: Scored, named: Mapping[str, float], recipe: Recipe) -> dict[str, Any]:
+    """Return a candidate's cells by column.
+
+    Args:
+        news: the candidate.
+        named: its genes by name; empty if they are too many for a table.
+        recipe: its recipe.
+    """
     candidate, evaluation = news.candidate, news.evaluation
     ok = evaluation.status == "ok"
     line = {
@@ -66,9 +94,18 @@ def table_line(news: Scored, named: Mapping[str, float], max_genes: int) -> dict
         "recipe": candidate.recipe,
         "reason": evaluation.reason[:LONGEST_REASON],
     }
-    if len(named) > max_genes:
-        return {**line, "genome": json.dumps(list(named.values()))}
+    if path := hops(recipe.content):
+        line["path"] = short(path)
     return {**line, **{f"genome/{name}": gene for name, gene in named.items()}}
+
+
+def stage_facts(facts: Mapping[str, Any], max_genes: int) -> dict[str, Any]:
+    """Return a search's facts for the configuration: of too many genes their number only."""
+    names = facts.get("names") or ()
+    if len(names) <= max_genes:
+        return dict(facts)
+    kept = {key: value for key, value in facts.items() if key not in GENE_FACTS}
+    return kept | {"genes": len(names)}
 
 
 def named_summary(news: Named) -> dict[str, Any]:
@@ -101,6 +138,15 @@ def result_summary(line: Sequence[Any]) -> dict[str, Any]:
     key = f"{_key(name)}/{part}"
     ends = {key: score, f"{key}_low": low, f"{key}_high": high}
     return {name: value for name, value in ends.items() if value is not None}
+
+
+def winner_summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the winner's path as summary entries; nothing if it has none."""
+    path = (result.get("winner") or {}).get("path")
+    if not path:
+        return {}
+    numbers = {f"winner/path/{name}": value for name, value in path["statistics"].items()}
+    return {"winner/path": short(hops({"path": path["hops"]})), **numbers}
 
 
 def _key(name: str) -> str:

@@ -8,11 +8,15 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
 
 log = logging.getLogger(__name__)
 
 PIECES = 50  # after so many, a table is logged every second generation, then every third
+LONGEST_PIECE = 5000  # lines; a generation is added to it, and W&B cuts at 10,000 in silence
 # W&B stays in the background: no captured terminal, no code, no machine facts, no hanging exit.
 QUIET: Mapping[str, Any] = {
     "silent": True,
@@ -105,13 +109,21 @@ class WandbRun:
             self._tables[stage] = self._wandb.Table(
                 columns=list(line), log_mode="INCREMENTAL", allow_mixed_types=True
             )
-        self._tables[stage].add_data(*line.values())
+        table = self._tables[stage]
+        table.add_data(*(line.get(column) for column in table.columns))
 
     def generation(self, row: Mapping[str, Any], number: int, replayed: bool) -> None:
         """Log a generation; the table's new lines go with it, unless it is long past."""
         # Each piece of a table lists all before it, so long searches log fewer of them.
         due = not replayed and number % (1 + number // PIECES) == 0
-        self._run.log({**row, **(self._pieces() if due else {})})
+        self._run.log({**row, **(self._pieces() if due or self._behind() else {})})
+
+    def _behind(self) -> bool:
+        """Whether any table has as many lines that are not logged yet as one piece may have."""
+        return any(
+            len(table.data) - self._logged.get(stage, 0) >= LONGEST_PIECE
+            for stage, table in self._tables.items()
+        )
 
     def _pieces(self) -> dict[str, Any]:
         """Return the tables that have lines which are not logged yet."""
@@ -145,6 +157,16 @@ class WandbRun:
             whole = self._wandb.Table(table.columns, table.data, allow_mixed_types=True)
             artifact.add(whole, f"candidates-{stage}")
         self._run.log_artifact(artifact)
+
+    def arrays(self, kind: str, files: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep compressed arrays by file name and array name, as an artifact of their own."""
+        artifact = self._wandb.Artifact(f"{kind}-{self._run.id}", type=kind)
+        with TemporaryDirectory() as folder:
+            for name, arrays in files.items():
+                path = Path(folder) / name
+                np.savez_compressed(path, **arrays)
+                artifact.add_file(str(path), name)  # W&B takes a copy
+            self._run.log_artifact(artifact)
 
     def close(self, exit_code: int) -> None:
         """End the run, if it ever began."""

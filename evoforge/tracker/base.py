@@ -8,11 +8,12 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from evoforge.path import Hop, hops
 from evoforge.record import CandidateRecord, Evaluation, Record
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,8 @@ class Told:
         index: counts the generations of the run from 0.
         stage: the search it belongs to.
         generation: counts the generations of the stage from 0.
-        best_so_far: the score of the best candidate of the run; None while all failed.
+        best_so_far: the score of the best candidate of the stage; None while all failed.
+        hops: how many hops that candidate's path has; None if it has no path.
         best: the score of the generation's best candidate; None if all failed, as the next three.
         mean: of the scores.
         std: of the scores.
@@ -125,6 +127,7 @@ class Told:
     stage: str
     generation: int
     best_so_far: float | None
+    hops: int | None
     best: float | None
     mean: float | None
     std: float | None
@@ -147,8 +150,21 @@ class Named:
 News = Staged | Scored | Told | Named
 
 
+@dataclass
+class _Stage:
+    """What is known of one search, also when others came after it."""
+
+    candidates: int = 0
+    best: Evaluation | None = None
+    path: tuple[Hop, ...] = ()
+    history: list[float] = field(default_factory=list)
+
+
 class Progress:
     """Where a run stands, folded from the events of its record.
+
+    The best, its path and the history are those of the stage that runs: a later stage searches
+    other models, perhaps on other items.
 
     Args:
         record: the run to follow.
@@ -159,15 +175,40 @@ class Progress:
         self.stage = ""
         self.facts: Mapping[str, Any] = {}
         self.candidates = 0
-        self.candidates_of_stage = 0
         self.generations = 0
         self.failures = 0
         self.hits = 0
-        self.best: Evaluation | None = None
         self.last: Told | None = None
-        self.history: list[float] = []  # best so far after each generation
+        self._stages: dict[str, _Stage] = {}
         self._mark = 0
         self._open: list[Scored] = []  # scored since the last complete generation
+
+    @property
+    def _now(self) -> "_Stage":
+        return self._of(self.stage)
+
+    def _of(self, stage: str) -> "_Stage":
+        return self._stages.setdefault(stage, _Stage())
+
+    @property
+    def candidates_of_stage(self) -> int:
+        """How many candidates the stage has had."""
+        return self._now.candidates
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The best evaluation of the stage."""
+        return self._now.best
+
+    @property
+    def path(self) -> tuple[Hop, ...]:
+        """The path of the stage's best candidate; empty if it has none."""
+        return self._now.path
+
+    @property
+    def history(self) -> list[float]:
+        """The stage's best score after each generation."""
+        return self._now.history
 
     def news(self) -> Iterator[News]:
         """Yield what is new, in order; each piece once."""
@@ -189,7 +230,6 @@ class Progress:
 
     def _stage(self, name: str) -> Staged:
         self.stage, self.facts = name, self.record.stages()[name]
-        self.candidates_of_stage = 0
         return Staged(name, self.facts)
 
     def _scored(self, candidate: CandidateRecord) -> Scored:
@@ -198,13 +238,15 @@ class Progress:
         scored = Scored(self.candidates, candidate, evaluation)
         self._open.append(scored)
         self.candidates += 1
-        self.candidates_of_stage += 1
         self.failures += evaluation.status == "failed"
         self.hits += candidate.cached
+        stage = self._of(candidate.stage)
+        stage.candidates += 1
         if evaluation.status == "ok" and (
-            self.best is None or evaluation.fitness > self.best.fitness
+            stage.best is None or evaluation.fitness > stage.best.fitness
         ):
-            self.best = evaluation
+            stage.best = evaluation
+            stage.path = hops(self.record.recipe(evaluation.recipe).content)
         return scored
 
     def _told(self, stage: str, generation: int) -> Told:
@@ -213,13 +255,15 @@ class Progress:
         ok = [e for e in evaluations if e.status == "ok" and e.score is not None]
         scores = np.array([e.score for e in ok], dtype=np.float64)
         genomes = np.array([row.candidate.genome for row in rows])
-        so_far = self.best.score if self.best else None
+        known = self._of(stage)
+        so_far = known.best.score if known.best else None
         fresh = [row.evaluation for row in rows if not row.candidate.cached]
         told = Told(
             index=self.generations,
             stage=stage,
             generation=generation,
             best_so_far=so_far,
+            hops=len(known.path) or None,
             best=max(ok, key=lambda e: e.fitness).score if ok else None,
             mean=float(scores.mean()) if ok else None,
             std=float(scores.std()) if ok else None,
@@ -232,5 +276,5 @@ class Progress:
         self.generations += 1
         self.last = told
         if so_far is not None:
-            self.history.append(so_far)
+            known.history.append(so_far)
         return told

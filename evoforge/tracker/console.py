@@ -159,7 +159,9 @@ class Console(Tracker):
         progress = self._progress
         assert progress is not None
         line = Text.assemble(("best ", "dim"), (_number(_score(progress)), "bold"))
-        if progress.last is not None:
+        if progress.path:
+            line.append(f"  {_hops(len(progress.path))}", "dim")
+        if progress.last is not None and progress.last.stage == progress.stage:
             line.append("  mean ", "dim").append(_number(progress.last.mean))
         lower_is_better = progress.facts.get("direction") == "min"
         return line.append("  ").append(_sparkline(progress.history, lower_is_better), "cyan")
@@ -180,13 +182,16 @@ class Console(Tracker):
 
     def _best(self) -> str:
         assert self._progress is not None
-        return f"best {_number(_score(self._progress))}" if self._progress.best else ""
+        progress = self._progress
+        if progress.best is None:
+            return ""
+        return f"best {_number(_score(progress))}{_also(len(progress.path))}"
 
     def _generation_line(self, told: Told) -> Sequence[str]:
         left = self._left()
         return (
             f"{told.stage} generation {told.generation}",
-            f"best {_number(told.best)} (so far {_number(told.best_so_far)})",
+            f"best {_number(told.best)} (so far {_number(told.best_so_far)}{_also(told.hops)})",
             f"mean {_number(told.mean)}",
             self._share()[1],
             f"{told.failures} failed" if told.failures else "",
@@ -265,6 +270,14 @@ def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _hops(count: int) -> str:
+    return f"{count} hop" if count == 1 else f"{count} hops"
+
+
+def _also(count: int | None) -> str:
+    return f", {_hops(count)}" if count else ""
 
 
 def _clock(seconds: float) -> str:

@@ -19,6 +19,7 @@ from evoforge.recipe import digest
 from evoforge.record import Record
 from evoforge.tracker import _rows
 from evoforge.tracker._courier import Courier
+from evoforge.tracker._genomes import genomes
 from evoforge.tracker._redact import redact
 from evoforge.tracker._wandb_run import WandbRun
 from evoforge.tracker.base import Progress, Scored, Staged, Status, Told, Tracker
@@ -42,7 +43,7 @@ class Wandb(Tracker):
         group: W&B group, such as the name of a sweep.
         name: name of the W&B run; None for merge, task, optimizer and seed.
         tags: besides merge, task and optimizer.
-        max_genes: longer genomes go into the tables only, not into charts of their own.
+        max_genes: longer genomes go into a file at the end, not into charts and tables.
         timeout: seconds for the server to answer at the start, and again at the end; the run
             waits only at the end.
 
@@ -87,6 +88,7 @@ class Wandb(Tracker):
             return
         self._record = record
         self._progress = Progress(record)
+        self._stages: dict[str, Any] = {}
         self._run = WandbRun(mode, self._timeout, self._given(record))
         self._courier = Courier("wandb")
         self._courier.send(self._run.open)
@@ -143,7 +145,10 @@ class Wandb(Tracker):
                     courier.send(partial(self._run.summary, {"best": news.best_so_far}))
             elif isinstance(news, Staged):
                 facts = news.facts
-                config = redact({"stages": {news.name: facts}})
+                known = _rows.stage_facts(facts, self._max_genes)
+                # All of them each time: W&B replaces a key of the configuration as a whole.
+                self._stages = {**self._stages, news.name: known}
+                config = redact({"stages": self._stages})
                 tags = _tags([facts.get("merge"), facts.get("optimizer")])
                 best = "min" if facts.get("direction") == "min" else "max"
                 courier.send(partial(self._run.stage, config, tags, best))
@@ -151,11 +156,13 @@ class Wandb(Tracker):
                 courier.send(partial(self._run.summary, _rows.named_summary(news)))
 
     def _candidate(self, news: Scored) -> partial[None]:
-        genes = _rows.genes(news, self._progress.facts.get("names") or ())
-        row = _rows.candidate_row(news)
-        if len(genes) <= self._max_genes:
-            row |= _rows.genome_row(genes, self._record.recipe(news.candidate.recipe))
-        line = _rows.table_line(news, genes, self._max_genes)
+        recipe = self._record.recipe(news.candidate.recipe)
+        genes: dict[str, float] = {}
+        row = _rows.candidate_row(news) | _rows.path_row(recipe)
+        if news.candidate.genome.size <= self._max_genes:
+            genes = _rows.genes(news, self._progress.facts.get("names") or ())
+            row |= _rows.genome_row(genes, recipe)
+        line = _rows.table_line(news, genes, recipe)
         named = {f"candidate/{key}": value for key, value in row.items()}
         return partial(self._run.candidate, named, news.candidate.stage, line)
 
@@ -169,7 +176,16 @@ class Wandb(Tracker):
         courier.send(partial(self._run.summary, {"status": status}))
         for entry in entries:
             courier.send(partial(self._run.summary, entry))
+        courier.send(partial(self._run.summary, _rows.winner_summary(result or {})))
         courier.send(partial(self._run.results, _rows.RESULT_COLUMNS, lines))
+        self._log_winner(courier, result)
+        # Last, because it may be large and nothing waits for it.
+        files = genomes(self._record, self._max_genes)
+        if files:
+            courier.send(partial(self._run.arrays, "genomes", files))
+
+    def _log_winner(self, courier: Courier, result: Mapping[str, Any] | None) -> None:
+        roles = self._record.roles()
         winners = [number for (name, _), number in roles.items() if name == "winner"]
         if result is None or not winners:
             return

@@ -15,6 +15,7 @@ from evoforge.record import Evaluation, ItemResult, Record, item_set_hash
 
 SOURCES = ("ja", "math_a", "math_b")
 PARTS = ("search", "select", "test")
+LAYERS = {"math_a": 4, "ja": 4}
 # How good each baseline is; the winner's is found by the search.
 SKILL = {"ja": 0.22, "math_a": 0.08, "math_b": 0.12, "uniform_soup": 0.2, "start_point": 0.26}
 
@@ -64,6 +65,53 @@ def evaluation_of(recipe: Recipe, results: Sequence[ItemResult], reason: str = "
     seconds = {"merge": 0.05, "generate": 0.4, "score": 0.01}
     return Evaluation(
         recipe.hash, "p", items, "ok", score, "", score, means, seconds, tuple(results)
+    )
+
+
+def scale_names(scale: str, slots: Sequence[str], layers: Mapping[str, int]) -> list[str]:
+    """The names of a path's scales, as the merger writes them."""
+    every = [(source, i) for source, count in layers.items() for i in range(count)]
+    if scale == "hop":
+        return [f"{slot}.scale" for slot in slots] + [f"end.{every[0][0]}.scale"]
+    if scale == "pair":
+        return [f"{a}_layer{i}.{b}.to_layer{j}" for a, i in every for b, j in every]
+    if scale == "low_rank":
+        return [f"layer{i}.{s}.{kind}" for s, i in every for kind in ("u0", "u1", "v0", "v1")]
+    return [f"network..w{n}" for n in range(41)] if scale == "network" else []
+
+
+def path_recipe(
+    names: Sequence[str],
+    genome: np.ndarray,
+    layers: Mapping[str, int],
+    inner: Recipe | None = None,
+) -> Recipe:
+    """A path of the slots that are in, between the first source's first and last layer."""
+    gene = {name: round(0.5 + float(x), 6) for name, x in zip(names, genome, strict=True)}
+    first, count = next(iter(layers.items()))
+    path: list[list[Any]] = [[first, 0, 1.0]]
+    for name in names:
+        slot, _, parameter = name.rpartition(".")
+        place, _, source = slot.partition(".")
+        layer = int(place.rpartition("layer")[2]) if parameter == "in" else 0
+        if parameter == "in" and gene[name] > 1 and slot != f"pass0_layer0.{first}":
+            pair = f"{path[-1][0]}_layer{path[-1][1]}.{source}.to_layer{layer}"
+            path.append([source, layer, gene.get(f"{slot}.scale", gene.get(pair, 1.0))])
+    if path[-1][:2] != [first, count - 1]:
+        path.append([first, count - 1, gene.get(f"end.{first}.scale", 1.0)])
+    sources: list[dict[str, Any]] = [{"name": name, "hash": name[0] * 32} for name in layers]
+    if inner is not None:
+        sources[0] |= {"hash": inner.hash, "recipe": inner.content}
+    return Recipe(
+        {
+            "format": 1,
+            "method": "dfs",
+            "options": {"scale_target": "stream"},
+            "base": None,
+            "sources": sources,
+            "path": path,
+            "dtype": "bfloat16",
+        }
     )
 
 
@@ -141,6 +189,45 @@ class Run:
             centre = np.clip(centre + self.rng.normal(0.02, 0.04, len(names)), 0, 1)
         return best[1]
 
+    def paths(
+        self,
+        *,
+        layers: Mapping[str, int] = LAYERS,
+        passes: int = 2,
+        scale: str = "hop",
+        generations: int = 5,
+        population: int = 4,
+        stage: str = "search",
+        inner: Recipe | None = None,
+    ) -> Recipe:
+        """Search paths; the first source's first pass is in at the start. Returns the best."""
+        slots = [
+            f"pass{n}_layer{i}.{s}" for n in range(passes) for s in layers for i in range(layers[s])
+        ]
+        scales = scale_names(scale, slots, layers)
+        names = [*(f"{slot}.in" for slot in slots), *scales]
+        facts = {"names": names, "kinds": ["binary"] * len(slots) + ["linear"] * len(scales)}
+        low, high = {"low_rank": (-1.0, 1.0), "network": (-3.0, 3.0)}.get(scale, (0.5, 1.5))
+        facts |= {"low": [0.0] * len(slots) + [low] * len(scales), "layers": dict(layers)}
+        facts |= {"high": [1.0] * len(slots) + [high] * len(scales), "population": population}
+        facts |= {"evaluations": generations * population, "minutes": None, "merge": "dfs"}
+        facts |= {"optimizer": "cma_es", "metric": "acc_ja", "direction": "max"}
+        self.journal.add_stage(stage, facts)
+        best: tuple[float, Recipe | None] = (-math.inf, None)
+        centre = np.full(len(names), 0.5)
+        centre[: next(iter(layers.values()))] = 5 / 6
+        goal = self.rng.random(len(names))
+        for generation in range(generations):
+            drawn = self.rng.normal(centre, 1 / 6, size=(population, len(names)))
+            genomes = list(np.clip(drawn, 0, 1))
+            asked = [(genome, path_recipe(names, genome, layers, inner)) for genome in genomes]
+            fitness = self._generation(stage, generation, asked, 0.0, None)
+            for (_, recipe), value in zip(asked, fitness, strict=True):
+                best = max(best, (value, recipe), key=lambda pair: pair[0])
+            centre += (goal - centre) / (1 + generations)
+        assert best[1] is not None
+        return best[1]
+
     def _recipe(self, names: Sequence[str], genome: np.ndarray) -> Recipe:
         values: dict[str, Any] = {}
         for name, gene in zip(names, genome, strict=True):
@@ -200,6 +287,21 @@ def complete(new_run: Callable[..., Run]) -> Run:
     run.baselines()
     best = run.search(failures=0.15)
     assert best is not None
+    run.win(best)
+    run.journal.finish()
+    return run
+
+
+@pytest.fixture
+def walked(new_run: Callable[..., Run]) -> Run:
+    """A small finished run of two stages: a merge, then a path through it and another model."""
+    run = new_run()
+    run.baselines()
+    inner = run.search(stage="ps", generations=2)
+    assert inner is not None
+    run.judge("finalist:ps:1", inner, 0.5)
+    best = run.paths(stage="dfs", layers={"merged": 4, "ja": 4}, inner=inner)
+    run.judge("finalist:dfs:1", best, 0.5)
     run.win(best)
     run.journal.finish()
     return run

@@ -3,6 +3,7 @@ import re
 import pytest
 import yaml
 
+from evoforge.path import hops, short
 from evoforge.report.card import card, escape, hub_id
 from evoforge.report.result import build
 
@@ -90,6 +91,41 @@ def test_a_failed_test_score_is_left_out(complete):
     result = build(complete.record)
     result["winner"]["test"] = None
     assert "model-index" not in front(card(complete.record, result))
+
+
+def test_a_path_is_told_and_its_parents_are_models(walked):
+    result = build(walked.record)
+    text = card(walked.record, result)
+    head = front(text)
+    assert head["base_model"] == ["acme/base", "acme/ja", "acme/math_a", "acme/math_b"]
+    assert head["tags"] == ["merge", "evoforge", "ties", "dfs"]
+    assert "(ties + dfs)" in text
+    path = hops(walked.record.recipe(result["winner"]["recipe"]).content)
+    assert f"\n\n{escape(short(path))}\n\n" in text
+    assert f"{len(path)} hops" in text
+    assert "The numbers of merged, which is itself a merge" in text
+    assert "| all |" in text
+    for number, hop in enumerate(path, start=1):
+        assert f"| {number} | {hop.source} | {hop.layer} | {hop.scale:g} |" in text
+    assert text.count("<details>") == text.count("</details>") == 3
+
+
+def test_a_path_through_sources_names_those_that_take_part(new_run):
+    run = new_run()
+    run.win(run.paths(layers={"math_a": 4, "ja": 4}))
+    text = card(run.record, build(run.record))
+    assert front(text)["base_model"] == ["acme/ja", "acme/math_a"]
+    assert "# ja + math\\_a (dfs)" in text
+    assert "itself a merge" not in text
+
+
+def test_odd_names_in_a_path_cannot_break_the_page(new_run):
+    run = new_run()
+    run.win(run.paths(layers={"a|b": 2, "<b>": 2}, generations=1))
+    text = card(run.record, build(run.record))
+    body = re.sub(r"(`{3,}).*?\n\1", "", text.split("---\n", 2)[2], flags=re.S)
+    assert "<b>" not in body
+    assert "| 1 | a\\|b | 0 | 1 |" in body
 
 
 def test_a_run_without_winner_has_no_card(new_run):

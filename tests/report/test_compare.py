@@ -1,11 +1,17 @@
 import csv
+import io
+import re
 
+import numpy as np
 import pytest
+from rich.console import Console
 
 from evoforge.errors import ConfigError
-from evoforge.report.compare import compare, compared, find, main
+from evoforge.report.compare import Comparison, Run, compare, compared, find, main, table
 from evoforge.report.comparison_plot import grouped
 from evoforge.report.difference import differences, flatten
+from evoforge.report.history import histories
+from evoforge.report.route import winning
 
 
 def optimizer(name, **options):
@@ -72,6 +78,38 @@ def test_a_run_where_all_failed_is_compared(new_run, tmp_path):
     assert compare([tmp_path / "alone"], tmp_path).runs[0].status == "failed"
 
 
+def test_runs_with_and_without_paths_are_compared(new_run, walked, tmp_path, content):
+    plain = new_run("plain", config={"seed": 1, "merge": {"_target_": "evoforge.merge.ties.Ties"}})
+    plain.win(plain.search(generations=1))
+    compare([tmp_path], tmp_path / "out")
+    rows = {row["run"]: row for row in content(tmp_path / "out" / "comparison.json")["runs"]}
+    number = len(winning(walked.record)["path"])
+    assert (rows["plain"]["hops"], rows["run"]["hops"]) == (None, number)
+
+
+def test_long_settings_leave_room_for_every_column(new_run, tmp_path):
+    for name in ("sequential", "simultaneous"):
+        config = {"merge": {"schedule": name, "first": f"{name}_first", "second": f"{name}_second"}}
+        run = new_run(f"sweep/{name}", config=config)
+        run.baselines()
+        run.win(run.search(generations=1))
+        run.journal.finish()
+    text = io.StringIO()
+    Console(file=text, width=80).print(table(compared([tmp_path / "sweep"])))
+    assert max(map(len, text.getvalue().splitlines())) <= 80
+    minutes = f"{compared([tmp_path / 'sweep']).rows[0]['minutes']:g}"
+    assert re.search(rf" {minutes}$", text.getvalue(), re.M)
+
+
+def test_the_curve_of_two_stages_goes_on(walked):
+    (run,) = compared([walked.record.folder]).runs
+    evaluations, best = run.curve
+    first, second = histories(walked.record)
+    assert len(evaluations) == len(first.candidates) + len(second.candidates)
+    assert (np.diff(evaluations) >= 0).all()
+    assert best[-1] == max(first.best[-1], second.best[-1])
+
+
 def test_the_same_run_named_twice_counts_once(sweep):
     assert len(find([sweep, sweep / "4_1"])) == 4
 
@@ -113,6 +151,33 @@ def test_another_optimizer_is_one_difference():
         {"optimizer": "cma_es", "population": 4},
         {"optimizer": "genetic", "population": 8},
     ]
+
+
+def test_a_part_inside_another_thing_is_told_where_its_runs_differ_in_it():
+    def both(schedule):
+        inner = {"dfs": {"_target_": "evoforge.merge.dfs.Dfs", "repeats": 2}}
+        target = "evoforge.merge.ties_dfs.TiesDfs"
+        return flatten({"merge": {"_target_": target, "schedule": schedule, **inner}})
+
+    alone = flatten({"merge": {"_target_": "evoforge.merge.dfs.Dfs", "repeats": 2}})
+    assert differences([alone, both("sequential"), both("joint")]) == [
+        {"merge": "dfs", "schedule": None},
+        {"merge": "ties_dfs", "schedule": "sequential"},
+        {"merge": "ties_dfs", "schedule": "joint"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        (({"merge": "dfs", "size": None}, {"merge": "ties", "size": 3}), ["dfs", "ties, size 3"]),
+        (({"a": "x", "b": None}, {"a": None, "b": "x"}), ["x, b None", "a None, x"]),
+    ],
+    ids=["plain", "needed"],
+)
+def test_what_a_run_has_not_is_said_only_where_it_is_needed(settings, labels):
+    runs = tuple(Run(str(i), "finished", {}, None, None) for i in range(2))
+    assert list(grouped(Comparison(runs, settings, ({}, {})))) == labels
 
 
 def test_a_seed_that_is_handed_on_is_not_told_twice():

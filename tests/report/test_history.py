@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from evoforge.report.history import histories, parse, values, winner
+from evoforge.report.history import decoded, histories, parse, values, winner
+from evoforge.report.route import winning
+from evoforge.space import Param
 
 
 def test_best_so_far_never_falls_and_ignores_failures(complete):
@@ -33,6 +35,54 @@ def test_a_gene_that_recipes_do_not_name_lies_between_its_bounds(complete):
     numbers = values(complete.record, history)
     # Bounds 0 and 1.5.
     assert numbers[0] == pytest.approx(1.5 * history.candidates[0].genome)
+
+
+def test_kinds_are_decoded_as_the_space_does():
+    params = [
+        Param("a.x.w", -1.0, 2.0, 0.0),
+        Param("a.x.l", 0.01, 10.0, 1.0, "log"),
+        Param("a.x.i", 2, 5, 3, "integer"),
+        Param("a.x.c", 0, 2, 0, "choice", ("p", "q", "r")),
+        Param("a.x.in", 0, 1, 0.5, "binary"),
+    ]
+    facts = {
+        key: [getattr(p, key[:-1] if key == "kinds" else key) for p in params]
+        for key in ("low", "high", "kinds")
+    }
+    genomes = np.random.default_rng(0).random((50, 5))
+    genomes[0], genomes[1], genomes[2] = 0.0, 1.0, 0.5
+    found = decoded(genomes, facts)
+    for index, param in enumerate(params):
+        wanted = [param.decode(float(gene)) for gene in genomes[:, index]]
+        if param.kind == "choice":
+            wanted = [param.choices.index(value) for value in wanted]
+        # The space rounds to six decimals.
+        assert found[:, index] == pytest.approx(wanted, abs=1e-6), param.kind
+
+
+def test_kinds_spare_the_recipes(walked, monkeypatch):
+    first, second = histories(walked.record)
+    monkeypatch.setattr(walked.record, "recipe", None)
+    numbers = values(walked.record, second)
+    inside = second.names.index("pass1_layer2.ja.in")
+    assert numbers[:, inside].tolist() == [float(c.genome[inside] > 0.5) for c in second.candidates]
+    with pytest.raises(TypeError):
+        values(walked.record, first)  # an old journal's are in its recipes
+
+
+def test_some_candidates_can_be_read_alone(complete):
+    (history,) = histories(complete.record)
+    part = values(complete.record, history, np.array([4, 2]))
+    assert part.tolist() == values(complete.record, history)[[4, 2]].tolist()
+
+
+def test_the_stage_that_made_the_winners_source_has_its_winner(walked):
+    first, second = histories(walked.record)
+    (source,) = [s for s in winning(walked.record)["sources"] if "recipe" in s]
+    assert first.candidates[winner(walked.record, first)].recipe == source["hash"]
+    number = walked.record.roles()["winner", "test"]
+    recipe = walked.record.evaluation(number).recipe
+    assert second.candidates[winner(walked.record, second)].recipe == recipe
 
 
 def test_evaluations_go_on_over_stages_in_the_order_they_ran(new_run):

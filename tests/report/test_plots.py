@@ -2,12 +2,14 @@ import struct
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from evoforge.errors import JournalError
 from evoforge.report import figure as fig
 from evoforge.report.figure import clean, spread
 from evoforge.report.gene_plot import _smooth
-from evoforge.report.plots import plots
+from evoforge.report.history import histories
+from evoforge.report.plots import fitness, plots
 
 
 def size(path):
@@ -53,6 +55,22 @@ def test_every_stage_has_its_genes(new_run):
     run.search(stage="ps", generations=2)
     run.win(run.search(stage="dfs", generations=2))
     assert [p.name for p in plots(run.record)] == ["fitness.png", "genes.png", "genes_2.png"]
+
+
+def test_a_winner_with_a_path_has_a_picture_of_it(walked):
+    names = [path.name for path in plots(walked.record)]
+    assert names == ["fitness.png", "genes.png", "genes_2.png", "path.png"]
+
+
+def test_two_stages_are_named_and_have_their_bests(walked, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(fig, "save", lambda figure, path: drawn.append(figure) or path)
+    stages = histories(walked.record)
+    fitness(walked.record, stages)
+    shown = [text.get_text() for text in drawn[0].findobj(Text)]
+    assert {" ps", " dfs"} <= set(shown)
+    for stage in stages:
+        assert f"{100 * stage.best[-1]:.1f}  best of {stage.stage}" in shown
 
 
 def test_genes_of_many_kinds_share_one_map(new_run):

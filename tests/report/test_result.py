@@ -1,6 +1,7 @@
 import pytest
 
 from evoforge.errors import JournalError
+from evoforge.path import hops, statistics
 from evoforge.report import result as module
 from evoforge.report.result import build, replace, write
 
@@ -20,6 +21,15 @@ def test_result_has_the_fixed_keys(complete):
     assert set(found["baselines"]) == {"ja", "math_a", "math_b", "uniform_soup", "start_point"}
     assert (found["seed"], found["status"]) == (1, "finished")
     assert found["protocol"]["name"] == "mgsm_ja"
+
+
+def test_a_path_is_told_with_its_statistics(walked, content):
+    write(walked.record)
+    found = content(walked.record.folder / "result.json")["winner"]
+    recipe = walked.record.recipe(found["recipe"]).content
+    assert found["path"]["hops"] == recipe["path"]
+    assert found["path"]["statistics"] == statistics(hops(recipe))
+    assert found["path"]["statistics"]["hops"] == len(recipe["path"])
 
 
 def test_scores_are_the_means_of_the_items(complete):

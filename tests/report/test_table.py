@@ -1,9 +1,11 @@
 import copy
 import io
+import re
 
 import pytest
 from rich.console import Console
 
+from evoforge.path import hops, short
 from evoforge.report.result import build
 from evoforge.report.summary import Scale, best_source, p_value, reading, rows
 from evoforge.report.table import summary
@@ -56,6 +58,37 @@ def test_two_hundred_genes_are_cut_short(new_run):
     groups = [f"layer{i}" for i in range(67)]
     run.win(run.search(groups=groups, parameters=("weight",), generations=1))
     assert "27 groups more" in shown(summary(run.record, build(run.record)))
+
+
+def test_a_path_is_shown_in_a_line_and_hop_by_hop(walked):
+    result = build(walked.record)
+    text = shown(summary(walked.record, result))
+    path = hops(walked.record.recipe(result["winner"]["recipe"]).content)
+    assert short(path) in text
+    assert f"{len(path)} hops, " in text
+    rows = re.findall(r"^ *(\d+)  (merged|ja) +(\d+) +([\d.]+)$", text, re.M)
+    assert [(s, int(layer)) for _, s, layer, _ in rows] == [(h.source, h.layer) for h in path]
+    assert "The numbers of merged" in text
+    assert "The winner's numbers" not in text
+
+
+def test_a_path_without_scales_needs_no_rows(new_run):
+    run = new_run()
+    run.win(run.paths(scale="none", generations=1))
+    text = shown(summary(run.record, build(run.record)))
+    assert "all scales are 1" in text
+    assert "Hops" not in text
+    assert "numbers" not in text
+
+
+def test_a_long_path_is_cut_short(new_run):
+    run = new_run()
+    best = run.paths(layers={"math_a": 32, "ja": 32}, generations=1)
+    run.win(best)
+    more = len(best.content["path"]) - 40
+    text = shown(summary(run.record, build(run.record)), 80)
+    assert f"and {more} hops more: see the recipe" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_markup_in_names_is_shown_as_it_stands(complete):

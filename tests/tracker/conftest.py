@@ -34,17 +34,26 @@ RESULT: dict[str, Any] = {
 
 @dataclass
 class Run:
-    """Writes a run into a journal piece by piece, as the search does."""
+    """Writes a run into a journal piece by piece, as the search does.
+
+    With `walks` the candidates are paths: the first layer of `math`, then those of `ja` whose
+    genes are above one half.
+    """
 
     journal: Journal
     dim: int = len(NAMES)
+    walks: bool = False
+    now: str = "ps"
     made: list[int] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
+        if self.walks:
+            return [f"pass0_layer{i}.ja.in" for i in range(self.dim)]
         return NAMES if self.dim == len(NAMES) else [f"layer_{i}.weight" for i in range(self.dim)]
 
-    def stage(self, **facts: Any) -> None:
+    def stage(self, name: str = "ps", **facts: Any) -> None:
+        self.now = name
         info = {
             "names": self.names,
             "low": [0.0] * self.dim,
@@ -57,10 +66,10 @@ class Run:
             "metric": "accuracy",
             "direction": "max",
         }
-        self.journal.add_stage("ps", info | facts)
+        self.journal.add_stage(name, info | facts)
 
-    def role(self, name: str, part: str, score: float) -> str:
-        recipe = Recipe({"method": "ties", "name": name, "part": part, "values": {}})
+    def role(self, name: str, part: str, score: float, recipe: Recipe | None = None) -> str:
+        recipe = recipe or Recipe({"method": "ties", "name": name, "part": part, "values": {}})
         with self.journal.transaction():
             self.journal.add_recipe(recipe)
             number = self.journal.add_evaluation(self._evaluation(recipe, score))
@@ -74,7 +83,7 @@ class Run:
         recipes = [self._recipe(genome) for genome in genomes[:-1]]
         recipes.append(recipes[0])
         asked = list(zip(genomes, recipes, strict=True))
-        self.journal.add_generation("ps", generation, asked, ITEMS)
+        self.journal.add_generation(self.now, generation, asked, ITEMS)
         for position, recipe in enumerate(recipes):
             failed = (generation, position) == (1, 1)
             score = None if failed else 0.1 * generation + 0.01 * position
@@ -86,20 +95,27 @@ class Run:
                     else self.journal.add_evaluation(self._evaluation(recipe, score))
                 )
                 self.made.append(number)
-                self.journal.assign("ps", generation, position, number, cached=hit)
+                self.journal.assign(self.now, generation, position, number, cached=hit)
         if tell:
-            self.journal.tell("ps", generation, rng.random(POPULATION))
+            self.journal.tell(self.now, generation, rng.random(POPULATION))
 
     def finish(self) -> dict[str, Any]:
-        self.role("finalist:1", "select", 0.7)
+        self.role("finalist:ps:1", "select", 0.7)
         winner = self.role("winner", "test", 0.75)
         self.role("baseline:ja", "test", 0.5)
         self.journal.finish()
         return {**RESULT, "winner": {**RESULT["winner"], "recipe": winner}}
 
     def _recipe(self, genome: np.ndarray) -> Recipe:
+        if self.walks:
+            path = [
+                ["math", 0, 1.0],
+                *(["ja", i, 0.9] for i in np.flatnonzero(genome > 0.5).tolist()),
+            ]
+            sources = [{"name": "math", "hash": "m"}, {"name": "ja", "hash": "j"}]
+            return Recipe({"method": "dfs", "sources": sources, "path": path})
         values = {"all": {"ja": {"weight": float(genome[0]), "density": float(genome[1])}}}
-        return Recipe({"method": "ties", "values": values})
+        return Recipe({"method": "ties", "options": {"in": self.now}, "values": values})
 
     @staticmethod
     def _evaluation(recipe: Recipe, score: float | None) -> Evaluation:

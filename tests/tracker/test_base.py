@@ -87,6 +87,32 @@ def test_the_best_of_a_run_outlives_a_worse_generation(new_run):
     assert told[1].best == pytest.approx(0.22)
 
 
+def test_every_stage_has_its_own_best_path_and_count(new_run):
+    new_run.stage("ps")
+    new_run.generation(2)
+    new_run.walks = True
+    new_run.stage("dfs")
+    new_run.generation(0)
+    progress = Progress(new_run.journal.record)
+    told = [n for n in progress.news() if isinstance(n, Told)]
+    assert [t.best_so_far for t in told] == pytest.approx([0.22, 0.02])
+    assert [t.index for t in told] == [0, 1]
+    assert told[0].hops is None
+    assert told[1].hops == len(progress.path) > 0
+    assert (progress.candidates, progress.candidates_of_stage) == (8, 4)
+    assert progress.history == pytest.approx([0.02])
+
+
+def test_a_stage_that_goes_on_with_another_budget_keeps_its_count(new_run):
+    new_run.stage()
+    new_run.generation(0)
+    new_run.stage(evaluations=40)
+    new_run.generation(1)
+    progress = Progress(new_run.journal.record)
+    assert len(list(progress.news())) == 12
+    assert progress.candidates_of_stage == 8
+
+
 @pytest.mark.parametrize("name", ["hf_token", "api_key", "apikey", "Password", "client-secret"])
 def test_secrets_are_taken_out_by_name(name):
     assert redact({"a": [{name: "letmein"}]}) == {"a": [{name: HIDDEN}]}

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console as Terminal
 
 from evoforge.errors import ConfigError
+from evoforge.path import hops
 from evoforge.tracker.console import Console, _sparkline
 
 
@@ -38,9 +39,45 @@ def test_without_a_terminal_it_writes_one_line_a_generation(new_run):
     )
     assert lines[2].startswith("ps generation 1  best 0.120 (so far 0.120)")
     assert "8 of 12  1 failed  1 cached" in lines[2]
-    assert lines[3] == f"{'finalist 1':<26} 0.700  on select"
+    assert lines[3] == f"{'finalist ps 1':<26} 0.700  on select"
     assert lines[4] == f"{'winner':<26} 0.750  on test"
     assert lines[-1] == "finished after 0:00  best 0.120"
+
+
+def test_two_stages_are_told_apart_and_a_path_has_hops(new_run):
+    terminal = paper()
+    console = Console(terminal)
+    console.start(new_run.journal.record)
+    new_run.stage("ps")
+    new_run.generation(2)
+    new_run.role("finalist:ps:1", "select", 0.7)
+    new_run.walks = True
+    new_run.stage("dfs", merge="dfs")
+    new_run.generation(0)
+    console.update()
+    console.finish("finished", None)
+    lines = text(terminal).splitlines()
+    record = new_run.journal.record
+    best = len(hops(record.recipe(record.candidate("dfs", 0, 2).recipe).content))
+    assert lines[0].startswith("ps generation 2  best 0.220 (so far 0.220)  mean")
+    assert lines[1] == f"{'finalist ps 1':<26} 0.700  on select"
+    assert lines[2].startswith(f"dfs generation 0  best 0.020 (so far 0.020, {best} hops)  mean")
+    assert "4 of 12" in lines[2]
+    assert lines[-1] == f"finished after 0:00  best 0.020, {best} hops"
+
+
+def test_the_live_display_shows_the_hops_of_the_best_path(new_run):
+    terminal = paper(force_terminal=True)
+    console = Console(terminal)
+    console.start(new_run.journal.record)
+    new_run.walks = True
+    new_run.stage("search", merge="dfs")
+    new_run.generation(0)
+    console.update()
+    console.finish("interrupted", None)
+    record = new_run.journal.record
+    best = len(hops(record.recipe(record.candidate("search", 0, 2).recipe).content))
+    assert f"best 0.020  {best} hops  mean 0.007" in text(terminal)
 
 
 def test_a_resumed_run_tells_its_past_in_one_line(new_run):

@@ -7,10 +7,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from evoforge.errors import ConfigError
+from evoforge.path import hops, short, statistics, written
+from evoforge.tracker import _wandb_run
 from evoforge.tracker.wandb import Wandb, run_id
+from tests.tracker.conftest import RESULT
 
 
 @pytest.fixture(autouse=True)
@@ -118,17 +122,97 @@ def test_two_runs_in_one_process_stay_apart(new_run, make_run, tmp_path, read_mi
         assert_every_candidate_is_there_once(read_mirror(run.journal.folder), run)
 
 
-def test_a_long_genome_goes_into_the_table_only(new_run, follow):
+def tables(run):
+    """Read the tables of candidates by stage, as the newest W&B run has them."""
+    files = run.journal.folder.glob("wandb/offline-run-*/files/media/table/candidates/*.json")
+    newest = sorted(files, key=lambda path: path.stat().st_mtime_ns)
+    return {path.name.split("_")[0]: json.loads(path.read_text()) for path in newest}
+
+
+def test_a_long_genome_goes_into_a_file_at_the_end(new_run, follow):
     new_run.dim = 70
     new_run.stage()
-    new_run.generation(0)
+    for generation in range(2):
+        new_run.generation(generation)
     mirror = follow(new_run)
     assert not [name for name in mirror.candidates[0] if "genome" in name]
-    tables = new_run.journal.folder.glob("wandb/offline-run-*/files/media/table/candidates/*.json")
-    (table,) = [json.loads(path.read_text()) for path in tables]
-    column = table["columns"].index("genome")
-    found = [json.loads(line[column]) for line in table["data"]]
-    assert found == [c.genome.tolist() for c in new_run.journal.record.candidates()]
+    table = tables(new_run)["ps"]
+    assert not [name for name in table["columns"] if "genome" in name]
+    assert len(table["data"]) == 8
+    assert mirror.config["stages"]["ps"]["genes"] == 70
+    assert "names" not in mirror.config["stages"]["ps"]
+    (artifact,) = [a for a in mirror.artifacts if a.type == "genomes"]
+    (entry,) = artifact.manifest.contents
+    assert entry.path == "genomes-ps.npz"
+    with np.load(entry.local_path) as arrays:
+        wanted = [c.genome for c in new_run.journal.record.candidates()]
+        assert arrays["genome"].tolist() == np.array(wanted, dtype=np.float32).tolist()
+        assert arrays["generation"].tolist() == [0] * 4 + [1] * 4
+        assert arrays["position"].tolist() == [0, 1, 2, 3] * 2
+        assert arrays["names"].tolist() == new_run.names
+
+
+def test_a_short_genome_needs_no_file(whole_run, follow):
+    assert [a for a in follow(*whole_run).artifacts if a.type == "genomes"] == []
+
+
+def test_a_path_is_numbers_and_a_line_of_text(new_run, follow):
+    new_run.dim, new_run.walks = 70, True
+    new_run.stage("search", merge="dfs")
+    new_run.generation(0)
+    record = new_run.journal.record
+    recipe = record.recipe(record.candidate("search", 0, 0).recipe)
+    path = hops(recipe.content)
+    won = {"hops": written(path), "statistics": statistics(path)}
+    mirror = follow(new_run, {**RESULT, "winner": {"recipe": recipe.hash, "path": won}})
+    row = mirror.candidates[0]
+    assert row["candidate/path/hops"] == len(path)
+    assert row["candidate/path/switches"] == 1
+    assert row["candidate/path/share/ja"] == pytest.approx(1 - 1 / len(path))
+    # The second is the best of those with an evaluation of their own.
+    best = hops(record.recipe(record.candidate("search", 0, 2).recipe).content)
+    assert mirror.generations[0]["generation/hops"] == len(best)
+    table = tables(new_run)["search"]
+    line = dict(zip(table["columns"], table["data"][0], strict=True))
+    assert (line["recipe"], line["path"]) == (recipe.hash, short(path))
+    assert mirror.summary["winner/path"] == short(path)
+    assert mirror.summary["winner/path/hops"] == len(path)
+
+
+def test_two_stages_share_their_axes_and_have_tables_and_bests_of_their_own(new_run, follow):
+    new_run.stage("ps")
+    new_run.generation(2)
+    new_run.role("finalist:ps:1", "select", 0.7)
+    new_run.stage("dfs", merge="dfs", direction="max")
+    new_run.generation(0)
+    new_run.role("finalist:dfs:1", "select", 0.6)
+    mirror = follow(new_run)
+    assert [row["candidate/index"] for row in mirror.candidates] == list(range(8))
+    assert [row["generation/index"] for row in mirror.generations] == [0, 1]
+    assert [row["generation/stage"] for row in mirror.generations] == ["ps", "dfs"]
+    # Scores of generation 2 reach 0.22, of generation 0 no more than 0.02.
+    bests = [row["generation/best_so_far"] for row in mirror.generations]
+    assert bests == pytest.approx([0.22, 0.02])
+    assert {stage: len(table["data"]) for stage, table in tables(new_run).items()} == {
+        "ps": 4,
+        "dfs": 4,
+    }
+    assert {name: facts["merge"] for name, facts in mirror.config["stages"].items()} == {
+        "ps": "ties",
+        "dfs": "dfs",
+    }
+    assert mirror.summary["finalist/ps/1/select"] == 0.7
+    assert mirror.summary["finalist/dfs/1/select"] == 0.6
+
+
+def test_a_long_past_is_logged_in_pieces_that_wandb_does_not_cut(new_run, follow, monkeypatch):
+    monkeypatch.setattr(_wandb_run, "LONGEST_PIECE", 8)
+    new_run.stage()
+    for generation in range(3):
+        new_run.generation(generation)
+    mirror = follow(new_run)
+    lengths = [row["candidates/ps.nrows"] for row in mirror.rows if "candidates/ps.nrows" in row]
+    assert lengths == [8, 12]
 
 
 def test_the_table_grows_with_each_generation_and_misses_no_line(new_run, read_mirror):
