@@ -6,6 +6,7 @@ Run as a program it does, or goes on with, one run, and may kill itself on the w
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -18,7 +19,9 @@ from evoforge.executor.local import Local
 from evoforge.fitness.subset import Subset
 from evoforge.journal import Journal
 from evoforge.merge.base import Mergers
+from evoforge.merge.dfs import Dfs
 from evoforge.merge.ties import Ties
+from evoforge.merge.ties_dfs import TiesDfs
 from evoforge.models.pool import open_pool
 from evoforge.optimizer.cma_es import CmaEs
 from evoforge.record import FILE, ItemResult
@@ -76,16 +79,20 @@ class Search:
         specs = {n: {"path": str(p), "role": _role(n)} for n, p in folders.items()}
         self.pool = open_pool(sources=specs)
         self.task = Generation(name="sums", items=Sums(), prompt="{question}")
-        self.merger = Ties(self.pool, **{"weight": WEIGHT, **merge})
+        self.merger = _merger(self.pool, **merge)
         self.evaluator = Closeness(self.task, self.pool, fail=fail)
-        self.stage = Stage(
-            "search",
-            self.merger,
-            CmaEs(self.merger.space, population=4, seed=seed),
-            Subset(self.task.items("search"), size=4, seed=seed),
-            Budget(evaluations=evaluations),
-            {"merge": "ties", "optimizer": "cma_es", "metric": "acc", "direction": "max"},
-        )
+        budget = Budget(evaluations=evaluations)
+        self.stages = [
+            Stage(
+                phase.name,
+                phase.merger,
+                CmaEs(phase.merger.space, population=4, seed=seed),
+                Subset(self.task.items("search"), size=4, seed=seed),
+                budget.part(phase.done, phase.share),
+                {"merge": phase.merger.method, "optimizer": "cma_es", "metric": "acc"},
+            )
+            for phase in self.merger.phases
+        ]
         exists = (Path(folder) / FILE).is_file()
         journal = Journal.resume(folder) if exists else Journal.create(folder, {"config": "{}"})
         self.journal = journal
@@ -98,10 +105,23 @@ class Search:
         return Evolution(self.journal, self.task, executor, changed)
 
     def run(self, changed=lambda: None):
-        return self.evolution(changed).run([self.stage], baselines(self.merger), 3)
+        return self.evolution(changed).run(self.stages, baselines(self.merger), 3)
+
+    @property
+    def stage(self):
+        return self.stages[0]
 
     def search_only(self):
         self.evolution().search(self.stage)
+
+
+def _merger(pool, *, schedule=None, **merge):
+    """Return TIES, or with a schedule TIES and then paths through it and `b`."""
+    ps = partial(Ties, **{"weight": WEIGHT, **merge})
+    if schedule is None:
+        return ps(pool)
+    dfs = partial(Dfs, sources=["b"], repeats=1)
+    return TiesDfs(pool, ps=ps, dfs=dfs, schedule=schedule)
 
 
 def _role(name):
@@ -128,9 +148,9 @@ def content(folder):
 
 
 if __name__ == "__main__":
-    _, models, run_folder, commits = sys.argv
+    _, models, run_folder, commits, *schedule = sys.argv
     folders = {p.name.split("_")[1]: p for p in map(Path, models.split(","))}
-    search = Search(folders, Path(run_folder))
+    search = Search(folders, Path(run_folder), schedule=next(iter(schedule), None))
     left = int(commits)
 
     def count() -> None:

@@ -3,6 +3,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,21 +85,85 @@ def test_another_seed_gives_another_search(pico, tmp_path):
     assert first != second
 
 
+def killed(pico, folder, commits, *schedule):
+    """Do a run that kills itself after so many commits."""
+    models = ",".join(map(str, pico.values()))
+    command = [sys.executable, str(LOOP), models, str(folder), str(commits), *schedule]
+    env = {**os.environ, "PYTHONPATH": str(LOOP.parents[1])}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def finished(pico, folder, **options):
+    """Do a run, or go on with it, to its end; return it."""
+    search = Search(pico, folder, **options)
+    search.run()
+    search.journal.close()
+    return search
+
+
 @pytest.mark.parametrize("commits", [3, 9, 17, 30, 38, 50])
 def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_journal(pico, tmp_path, commits):
-    models = ",".join(map(str, pico.values()))
-    command = [sys.executable, str(LOOP), models, str(tmp_path / "killed"), str(commits)]
-    env = {**os.environ, "PYTHONPATH": str(LOOP.parents[1])}
-    first = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert first.returncode == -signal.SIGKILL, first.stderr
-    resumed = Search(pico, tmp_path / "killed")
-    resumed.run()
-    resumed.journal.close()
-    whole = Search(pico, tmp_path / "whole")
-    whole.run()
-    whole.journal.close()
+    killed(pico, tmp_path / "killed", commits)
+    resumed, whole = (finished(pico, tmp_path / name) for name in ("killed", "whole"))
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
     assert resumed.evaluator.evaluated < whole.evaluator.evaluated
+
+
+# 12 candidates and 3 generations a stage after 9 baselines and a stage's beginning: the first
+# search, its selection, the second search, its selection.
+@pytest.mark.parametrize("commits", [15, 26, 35, 48])
+def test_two_searches_killed_in_either_end_with_the_same_journal(pico, tmp_path, commits):
+    killed(pico, tmp_path / "killed", commits, "sequential")
+    for name in ("killed", "whole"):
+        finished(pico, tmp_path / name, schedule="sequential")
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_the_second_search_goes_on_from_the_winner_of_the_first(pico, tmp_path):
+    found = Search(pico, tmp_path / "run", evaluations=48, schedule="sequential")
+    found.run()
+    record, roles = found.record, found.record.roles()
+    assert list(record.stages()) == ["ps", "dfs"]
+    assert [info["evaluations"] for info in record.stages().values()] == [24, 24]
+    finalists = [
+        record.evaluation(number) for (name, _), number in roles.items() if "finalist:ps" in name
+    ]
+    won = max(finalists, key=lambda evaluation: evaluation.fitness)
+    merges = {
+        record.recipe(candidate.recipe).content["sources"][0]["hash"]
+        for candidate in record.candidates()
+        if candidate.stage == "dfs"
+    }
+    assert merges == {won.recipe}
+    # The first search's winner stands beside the second's finalists.
+    last = [e.recipe for name, e in _named(record) if name.startswith("finalist:dfs:")]
+    assert last[-1] == won.recipe
+    found.journal.close()
+
+
+def _named(record):
+    return [(name, record.evaluation(number)) for (name, _), number in record.roles().items()]
+
+
+def test_a_winner_is_never_worse_on_the_select_items_than_the_stage_before(pico, tmp_path):
+    found = Search(pico, tmp_path / "run", schedule="sequential")
+    found.run()
+    winner = next(e for name, e in _named(found.record) if name == "winner")
+    scores = [e.fitness for name, e in _named(found.record) if name.startswith("finalist:")]
+    chosen = found.record.evaluation(found.record.roles()["winner", "select"])
+    assert chosen.recipe == winner.recipe
+    assert chosen.fitness == max(scores)
+    found.journal.close()
+
+
+def test_one_search_over_both_gives_paths_through_merges_of_their_own(pico, tmp_path):
+    found = Search(pico, tmp_path / "run", schedule="joint")
+    found.run()
+    assert list(found.record.stages()) == ["search"]
+    contents = [found.record.recipe(c.recipe).content for c in found.record.candidates()]
+    assert len({content["sources"][0]["hash"] for content in contents}) > 20
+    found.journal.close()
 
 
 def test_a_complete_run_is_replayed_without_evaluating(search):
@@ -150,15 +215,7 @@ def test_equal_recipes_are_evaluated_once(pico, tmp_path):
             return None
 
     found = Search(pico, tmp_path / "run")
-    stage = found.stage
-    found.stage = type(stage)(
-        stage.name,
-        stage.merger,
-        Stubborn(stage.merger.space),
-        stage.fitness,
-        stage.budget,
-        stage.facts,
-    )
+    found.stages = [replace(found.stage, optimizer=Stubborn(found.stage.merger.space))]
     found.run()
     assert found.record.count("hits") == 6
     cached = [record.cached for record in found.record.generation("search", 0)]

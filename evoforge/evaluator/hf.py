@@ -79,8 +79,10 @@ class Hf(Evaluator):
     def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
         """Return what the model of a folder says; see `Evaluator.logits_of`."""
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging as verbosity
 
         own = self.live.model
+        verbosity.disable_progress_bar()
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=own.dtype, attn_implementation=own.config._attn_implementation
         )

@@ -89,7 +89,7 @@ def test_weights_that_are_not_finite_are_a_failure_and_do_not_stay(pool, merger,
     expected = evaluator.evaluate(good, task.items("select"))
 
     class Broken:
-        identity, names = "broken", good.names
+        identity, names, walk = "broken", good.names, None
 
         def key(self, name):
             return ("broken", name)
