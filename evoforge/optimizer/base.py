@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from evoforge.space import Genome, Space
+from evoforge.space import Genome, Param, Space
 
 Genomes = NDArray[np.float64]
 
@@ -54,3 +54,13 @@ def finite(fitness: Genome) -> Genome:
         raise ValueError("every candidate failed; there is nothing to learn from")
     spread = float(fine.max() - fine.min())
     return np.where(np.isfinite(fitness), fitness, fine.min() - max(spread, 1e-3))
+
+
+def counts(space: Space) -> Genome:
+    """Return how many values each gene can stand for: (dim,), 1 for those of a whole range."""
+    return np.array([_count(param) for param in space.params], dtype=np.float64)
+
+
+def _count(param: Param) -> int:
+    discrete = param.kind in ("integer", "choice", "binary")
+    return round(param.high - param.low) + 1 if discrete else 1
