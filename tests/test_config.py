@@ -15,7 +15,7 @@ SPACE = Space([Param("x", 0, 1, 0.5)])
         ("optimizer.population=2", "population must be at least 3, got 2; set optimizer.popula"),
         ("optimizer.sigma=0", r"sigma must be in \(0, 1\], got 0; set optimizer.sigma"),
         ("optimizer.sigma=true", "sigma must be a number, got True; set optimizer.sigma"),
-        ("+optimizer.popsize=3", "optimizer has no option popsize.*it has population, sigma, seed"),
+        ("+optimizer.popsize=3", "optimizer has no option popsize.*it has population, sigma, covari"),
     ],
 )
 def test_a_wrong_option_is_one_sentence_that_names_it(compose, override, message):
@@ -60,3 +60,23 @@ def test_a_larger_budget_on_resume_is_welcome(tmp_path):
 def test_flat_names_every_option_in_full():
     content = {"a": {"b": 1, "c": {"d": [2]}}, "e": {}}
     assert dict(flat(content)) == {"a.b": 1, "a.c.d": [2], "e": {}}
+
+
+def test_an_object_that_a_constructor_wants_to_make_itself_is_left_unmade(compose, pool):
+    node = compose("merge=ties_dfs", "merge.dfs.sources=[b]", "merge.ps.lambda_=0.5")["merge"]
+    merger = build(node, "merge", pool=pool)
+    assert merger.ps.options["lambda_"] == 0.5
+    assert merger.dfs.depths == {"merged": 4, "b": 4}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+merge.ps.densty=1", "merge.ps has no option densty .did you mean density"),
+        ("merge.dfs.repeats=x", "repeats must be a whole number, got 'x'; set merge.dfs.repeats"),
+        ("merge.ps._target_=evoforge.merge.none.None_", "merge.ps names .*, which cannot be load"),
+    ],
+)
+def test_a_wrong_option_of_such_an_object_is_named(compose, pool, override, message):
+    with pytest.raises(ConfigError, match=message):
+        build(compose("merge=ties_dfs", override)["merge"], "merge", pool=pool)

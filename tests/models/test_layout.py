@@ -1,7 +1,15 @@
 import pytest
 
 from evoforge.errors import ConfigError, PoolError
-from evoforge.models.layout import Place, groups, num_blocks, place
+from evoforge.models.layout import (
+    Place,
+    block_tensors,
+    blocks_at,
+    groups,
+    in_block,
+    num_blocks,
+    place,
+)
 
 LLAMA = [
     ("model.embed_tokens.weight", None, "embedding"),
@@ -143,3 +151,21 @@ def test_a_block_size_that_does_not_fit_names_the_option(size):
 
 def test_the_block_size_matters_to_blocks_alone():
     assert groups(names(4), "layer", 99) == groups(names(4), "layer", 1)
+
+
+def test_the_tensors_of_a_block_by_their_names_within_it():
+    names = ["model.layers.1.mlp.up_proj.weight", "model.layers.11.mlp.up_proj.weight", "lm_head"]
+    assert block_tensors(names, 11) == {"mlp.up_proj.weight": names[1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "at"),
+    [
+        ("model.layers.3.mlp.up_proj.weight", "model.layers.12.mlp.up_proj.weight", "model.layers"),
+        ("transformer.h.0.ln_1.bias", "transformer.h.12.ln_1.bias", "transformer.h"),
+        ("gpt_neox.layers.1.x", "gpt_neox.layers.12.x", "gpt_neox.layers"),
+    ],
+)
+def test_a_block_can_be_given_another_number(name, wanted, at):
+    assert in_block(name, 12) == wanted
+    assert blocks_at(["embed", name]) == at

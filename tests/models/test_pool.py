@@ -285,3 +285,34 @@ def test_another_vocabulary_can_be_accepted(bare, reworded):
 def test_ignoring_the_tokenizer_accepts_no_setting(beside):
     with pytest.raises(PoolError, match="sliding_window is 64 against None"):
         beside(config={"sliding_window": 64}, ignore=["tokenizer"])
+
+
+def test_sources_that_do_not_fit_are_told_when_their_weights_are_to_be_merged(bare, remake):
+    pool = open_pico({"base": bare, "a": remake("a", config={"sliding_window": 64})})
+    assert list(pool.misfits) == ["a"]
+    with pytest.raises(PoolError, match="sliding_window is 64 against None"):
+        pool.check()
+
+
+def test_a_pool_led_by_a_source_has_its_settings_and_its_tokenizer(pool, pico):
+    led = pool.led_by("b")
+    assert (led.reference.name, led.base.name) == ("b", "base")
+    assert led.tokenizer.name_or_path == str(pico["b"])
+    assert [source.name for source in led.sources] == ["a", "b", "c"]
+    with pytest.raises(ConfigError, match="must name one of base, a, b, c, got z"):
+        pool.led_by("z")
+
+
+def test_layers_may_share_a_path_whatever_lies_outside_them(save_pico):
+    folders = {
+        "a": save_pico("a", seed=0),
+        "b": save_pico("b", seed=1, num_hidden_layers=2, vocab_size=99, eos_token_id=2),
+    }
+    open_pico(folders).check_layers(["a", "b"])
+
+
+def test_layers_that_hold_other_tensors_cannot_share_a_path(pool, remake, pico):
+    name = "model.layers.2.mlp.up_proj.weight"
+    folders = {**pico, "b": remake("b", near=pico["b"], drop=[name])}
+    with pytest.raises(PoolError, match=r"in layer 2 mlp.up_proj.weight has shape none against"):
+        open_pico(folders).check_layers(["a", "b"])

@@ -162,3 +162,17 @@ def test_free_memory_is_what_the_system_says(by_hand, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", Memory)
     found = preflight(by_hand)
     assert (found.available, found.needed) == (123, needed(by_hand))
+
+
+def test_every_model_that_answers_needs_memory(by_hand):
+    size = sum(tensor.nbytes for tensor in by_hand.reference.tensors.values())
+    assert needed(by_hand, 3) == needed(by_hand) + 2 * size
+
+
+def test_sources_of_other_sizes_are_compared_where_they_can_be(save_pico):
+    base = save_pico("base", seed=0)
+    folders = {"base": base, "b": save_pico("b", seed=1, near=base, num_hidden_layers=4)}
+    deep = {**folders, "c": save_pico("c", seed=2, num_hidden_layers=6, vocab_size=90)}
+    whole, part = (rows(open_pico(f))["b"] for f in (folders, deep))
+    assert whole.norm > part.norm > 0
+    assert rows(open_pico(deep))["c"].parameters > part.parameters
