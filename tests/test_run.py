@@ -97,6 +97,41 @@ def test_a_run_ends_with_result_pictures_model_and_its_folder(command, tmp_path)
     assert list((folder / "wandb").glob("offline-run-*/run-*.wandb"))
 
 
+def test_a_run_over_paths_ends_with_a_plain_model_and_a_picture_of_the_path(command, tmp_path):
+    found = do(command, *SMALL, "merge=dfs", "merge.sources=[a,b]", "tracker=[]", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    folder = tmp_path / found.stdout.splitlines()[-1]
+    result = json.loads((folder / "result.json").read_text())
+    assert {"frankenmerge", "start_point"} < set(result["baselines"])
+    hops = result["winner"]["path"]["hops"]
+    config = json.loads((folder / "model" / "config.json").read_text())
+    assert config["architectures"] == ["MistralForCausalLM"]
+    assert (
+        config["num_hidden_layers"] == len(hops) == result["winner"]["path"]["statistics"]["hops"]
+    )
+    assert json.loads((folder / "model" / "fidelity.json").read_text())["divergence"] < 1e-4
+    assert "passthrough" in (folder / "model" / "mergekit_config.yml").read_text()
+    assert (folder / "path.png").stat().st_size > 10_000
+
+
+def test_a_run_of_two_searches_is_one_journal_and_one_report(command, tmp_path):
+    hybrid = ["merge=ties_dfs", "merge.dfs.sources=[b]", "tracker=console"]
+    found = do(command, *SMALL, *hybrid, "budget.evaluations=16", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    folder = tmp_path / found.stdout.splitlines()[-1]
+    result = json.loads((folder / "result.json").read_text())
+    assert [(n, s["merge"], s["evaluations"]) for n, s in result["stages"].items()] == [
+        ("ps", "ties", 8),
+        ("dfs", "dfs", 8),
+    ]
+    assert "ps generation 1" in found.stdout
+    assert "dfs generation 1" in found.stdout
+    again = do(command, f"resume={folder}", cwd=tmp_path)
+    assert "is complete already" in again.stderr
+    over = do(command, f"resume={folder}", "budget.evaluations=32", cwd=tmp_path)
+    assert "budget.evaluations: 16 -> 32" in over.stderr
+
+
 MISTAKES = {
     "misspelled option": (
         ["merge.densty=0.5"],
@@ -114,7 +149,7 @@ MISTAKES = {
     "no group": (["merge=null"], "a group cannot be set to null"),
     "unknown experiment": (
         ["experiment=foo"],
-        "experiment has no option foo; choose from paper_ps",
+        "experiment has no option foo; choose from ",
     ),
     "negative seed": (["seed=-1"], "seed must be a whole number from 0 on, got -1; set seed"),
     "no finalists": (["finalists=0"], "finalists must be a whole number from 1 on, got 0; set"),
@@ -122,6 +157,23 @@ MISTAKES = {
     "no budget": (["budget.evaluations=null"], "set budget.evaluations or budget.minutes"),
     "unknown base": (["models.tokenizer=zz"], "tokenizer must name one of base, a, b, c, got zz"),
     "subset too large": (["fitness.size=9"], "size must be in [1, 8]"),
+    "a path through one model": (
+        ["merge=dfs", "merge.sources=[a]"],
+        "a path needs two models or more, got a alone; add a source to models.sources",
+    ),
+    "too short a path": (["merge=dfs", "merge.max_hops=1"], "max_hops must be at least 2"),
+    "scales of zero": (
+        ["merge=dfs", "merge.scale_range=0"],
+        "reach beyond the floor of 0.1, got [0",
+    ),
+    "a wrong inner option": (
+        ["merge=ties_dfs", "+merge.dfs.repeat=2"],
+        "merge.dfs has no option repeat (did you mean repeats?)",
+    ),
+    "too small a share": (
+        ["merge=ties_dfs", "merge.share=0.1"],
+        "at least one generation of 4, got 1; set budget",
+    ),
     "nothing to resume": (["resume=nowhere"], "there is no run in nowhere"),
 }
 
@@ -156,6 +208,13 @@ def test_models_that_do_not_fit_are_one_sentence(command, tmp_path, save_pico):
     other = save_pico("other", seed=5, num_hidden_layers=3)
     found = do(command, *SMALL, f"models.sources.a.path={other}", cwd=tmp_path)
     check_mistake(found, tmp_path, "a does not fit base: num_hidden_layers is 3 against 4")
+
+
+def test_models_whose_layers_cannot_share_a_path_are_one_sentence(command, tmp_path, save_pico):
+    other = save_pico("other", seed=5, hidden_size=24)
+    overrides = ["merge=dfs", f"models.sources.b.path={other}"]
+    found = do(command, *SMALL, *overrides, cwd=tmp_path)
+    check_mistake(found, tmp_path, "b cannot share a path with a: hidden_size is 24 against 16")
 
 
 def test_an_output_folder_that_cannot_be_written_is_one_sentence(command, tmp_path):

@@ -7,7 +7,7 @@ ordinary model with as many blocks as hops, and only the norms' epsilon makes a 
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from operator import mul
@@ -24,14 +24,9 @@ from evoforge.recipe import Recipe
 
 HEAD = "lm_head.weight"
 # What writes into the stream, and what reads from it, in architectures whose blocks normalise
-# their input only: Llama, Mistral, Qwen, Phi-3, Mixtral, GPT-NeoX and their like.
-ATTENTION_OUT = ("self_attn.o_proj.", "attention.dense.")
-MLP_OUT = (
-    "mlp.down_proj.",
-    "mlp.experts.down_proj",
-    "mlp.shared_expert.down_proj.",
-    "mlp.dense_4h_to_h.",
-)
+# their input only: Llama, Mistral, Qwen 2 and 3, Phi-3 and their like.
+ATTENTION_OUT = "self_attn.o_proj."
+MLP_OUT = "mlp.down_proj."
 INPUT_NORMS = ("input_layernorm.weight", "post_attention_layernorm.weight")
 # Blocks with norms behind attention and MLP too: a factor in front of those has no effect.
 OUTPUT_NORMS = ("pre_feedforward_layernorm.", "post_feedforward_layernorm.")
@@ -92,7 +87,7 @@ class PathCandidate:
         )
         self._unties = self._start != 1.0 and HEAD not in self._head.names
         if any(hop.scale != 1.0 for hop in self.hops):
-            _check_foldable(self.members, self.walk.target)
+            check_foldable(self._head.names)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -165,7 +160,7 @@ class PathCandidate:
             # What the next hop multiplies is what this one's MLP adds.
             last = number + 1 == len(self.hops)
             return 1.0 if last or not inside.startswith(MLP_OUT) else self.hops[number + 1].scale
-        if inside.startswith((*ATTENTION_OUT, *MLP_OUT)):
+        if inside.startswith((ATTENTION_OUT, MLP_OUT)):
             return 1.0 / self._products[number]
         return self._sign(number) if inside in INPUT_NORMS else 1.0
 
@@ -208,11 +203,17 @@ def _check(path: tuple[Hop, ...], members: Mapping[str, Member]) -> None:
             )
 
 
-def _check_foldable(members: Mapping[str, Member], target: str) -> None:
-    """Refuse blocks in which it is not known what a scale would have to be folded into."""
-    inside = block_tensors(next(iter(members.values())).candidate.names, 0)
-    outputs = MLP_OUT if target == "branch" else (*ATTENTION_OUT, *MLP_OUT)
-    known = any(name.startswith(outputs) for name in inside)
+def check_foldable(names: Sequence[str]) -> None:
+    """Refuse blocks in which it is not known what a scale would have to be folded into.
+
+    Args:
+        names: of the tensors of a model.
+
+    Raises:
+        ConfigError: such blocks.
+    """
+    inside = block_tensors(names, 0)
+    known = all(any(n.startswith(part) for n in inside) for part in (ATTENTION_OUT, MLP_OUT))
     if not known or any(name.startswith(OUTPUT_NORMS) for name in inside):
         raise ConfigError(
             "the scales of a path cannot be folded into blocks with these tensors: "

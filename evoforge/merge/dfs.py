@@ -7,6 +7,7 @@ from typing import Any
 
 from evoforge.candidate import SCALE_TARGETS, ScaleTarget
 from evoforge.errors import ConfigError
+from evoforge.merge._path import check_foldable
 from evoforge.merge._scales import Scale, Slot, scales
 from evoforge.merge.base import Merger, Mergers
 from evoforge.models.layout import num_blocks
@@ -49,7 +50,7 @@ class Dfs(Merger):
         init_rest: the start of the genes of all other slots.
 
     Raises:
-        ConfigError: an option makes no sense.
+        ConfigError: an option makes no sense, or scales cannot be had in this architecture.
         PoolError: the models' layers cannot follow each other.
 
     Reference:
@@ -98,6 +99,8 @@ class Dfs(Merger):
             Range.parse("scale_range", given, low=-10, high=10),
             floor,
         )
+        if scale != "none":
+            check_foldable(self.pool.names)
         self._merged: Recipe | None = None
 
     @property

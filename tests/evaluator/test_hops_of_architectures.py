@@ -1,0 +1,116 @@
+"""Paths through small random models of several architectures: walked, folded, or refused."""
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from evoforge.errors import ConfigError
+from evoforge.evaluator._live import LiveModel
+from evoforge.merge.dfs import Dfs
+from evoforge.path import Hop
+from tests.conftest import CHARACTERS, open_pico, pico_tokenizer
+
+SMALL = {
+    "vocab_size": len(CHARACTERS) + 3,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 2,
+}
+# Sliding windows in some layers only: each hop has to take its kind of attention along.
+MIXED = {"layer_types": ["full_attention", "sliding_attention", "full_attention"]}
+QWEN2 = {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1, **MIXED}
+ARCHITECTURES = {
+    "llama": {"tie_word_embeddings": True},
+    "qwen2": QWEN2,
+    "qwen3": {},
+    "phi3": {"original_max_position_embeddings": 64},
+}
+# Blocks that normalise what they add.
+OTHERS = {
+    "gemma2": {"sliding_window": 4, "query_pre_attn_scalar": 8},
+    "gemma3_text": {"sliding_window": 4, "query_pre_attn_scalar": 8},
+}
+PATH = [("a", 0, 1.3), ("b", 1, 0.6), ("a", 2, -1.2), ("b", 1, 1.1), ("a", 2, 0.9)]
+IDS = torch.randint(3, 40, (2, 12), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Return a maker of mergers of paths through two models of an architecture."""
+
+    def make(kind, changes, **options):
+        folders = {}
+        for seed, name in enumerate("ab"):
+            torch.manual_seed(seed)
+            config = AutoConfig.for_model(kind, **{**SMALL, **changes})
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(torch.randn_like(parameter), alpha=0.1)
+            model.save_pretrained(tmp_path / name)
+            pico_tokenizer().save_pretrained(tmp_path / name)
+            folders[name] = tmp_path / name
+        return Dfs(open_pico(folders), **options)
+
+    return make
+
+
+def candidate_of(merger, scaled=True):
+    hops = [Hop(name, layer, scale if scaled else 1.0) for name, layer, scale in PATH]
+    return merger.build(merger.recipe_of(hops))
+
+
+@torch.inference_mode()
+def both(merger, candidate):
+    """Return the logits of the walked path and of the plain checkpoint."""
+    live = LiveModel(merger.pool, device="cpu", attention="eager")
+    live.write(candidate)
+    config = AutoConfig.from_pretrained(merger.pool.reference.folder)
+    for key, value in candidate.settings.items():
+        setattr(config, key, value)
+    plain = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    state = {name: candidate.tensor(name) for name in candidate.names}
+    missing, unexpected = plain.load_state_dict(state, strict=False)
+    assert not unexpected
+    assert set(missing) <= {"lm_head.weight"}
+    plain.tie_weights()
+    return live.model(input_ids=IDS).logits, plain(input_ids=IDS).logits
+
+
+@pytest.mark.parametrize("target", ["stream", "branch"])
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_a_scaled_path_folds_into_a_plain_model(paths, kind, target):
+    merger = paths(kind, ARCHITECTURES[kind], scale_target=target)
+    walked, plain = both(merger, candidate_of(merger))
+    torch.testing.assert_close(walked, plain, rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", [*ARCHITECTURES, *OTHERS])
+def test_a_path_without_scales_is_a_plain_model_bit_for_bit(paths, kind):
+    merger = paths(kind, {**ARCHITECTURES, **OTHERS}[kind], scale="none")
+    walked, plain = both(merger, candidate_of(merger, scaled=False))
+    torch.testing.assert_close(walked, plain, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_scales_are_refused_where_it_is_not_known_how_they_fold(paths, kind):
+    sentence = "cannot be folded into blocks .*set merge.scale=none"
+    with pytest.raises(ConfigError, match=sentence):
+        paths(kind, OTHERS[kind])
+    with pytest.raises(ConfigError, match=sentence):
+        candidate_of(paths(kind, OTHERS[kind], scale="none"))
+
+
+def test_the_kind_of_attention_of_each_hop_goes_along(paths):
+    merger = paths("qwen2", ARCHITECTURES["qwen2"])
+    kinds = candidate_of(merger).settings["layer_types"]
+    wanted = [MIXED["layer_types"][layer] for _, layer, _ in PATH]
+    assert kinds == wanted
