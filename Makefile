@@ -3,13 +3,16 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN = .venv/bin
 
-.PHONY: run test lint types tests help clean
+.PHONY: run paper test lint types tests help clean
 
 help: ## show this
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: .venv/done ## evolve the bundled models, about two minutes
 	$(BIN)/python run.py $(ARGS)
+
+paper: .venv/done ## the paper's table in miniature, about half an hour; goes on where it was stopped
+	$(BIN)/python sweeps/paper.py $(ARGS)
 
 test: lint types tests ## everything that CI checks
 

@@ -128,7 +128,9 @@ class Evolution:
 
     def search(self, stage: Stage) -> None:
         """Run a stage's generations until its budget is spent, replaying what is recorded."""
-        if self.record.stages().get(stage.name) != stage_facts(stage):
+        known = self.record.stages().get(stage.name)
+        # What a search that is over was given stays as it was, whatever the budget is now.
+        if known != stage_facts(stage) and not self.record.selecting(stage.name):
             self.journal.add_stage(stage.name, stage_facts(stage))
             self.changed()
         generation = 0
@@ -258,7 +260,7 @@ class Evolution:
     def _finalists(self, stage: Stage, count: int) -> list[Recipe]:
         """Return the recipes of best mean fitness, and what the optimizer itself recommends."""
         found: dict[str, list[float]] = {}
-        for candidate in self.record.candidates():
+        for candidate in self.record.candidates(genomes=False):
             if candidate.stage == stage.name and candidate.evaluation is not None:
                 fitness = self.record.evaluation(candidate.evaluation).fitness
                 if math.isfinite(fitness):

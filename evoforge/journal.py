@@ -215,8 +215,12 @@ class Journal:
     def add_stage(self, name: str, info: Mapping[str, Any]) -> None:
         """Record a search before it begins, or goes on with another budget."""
         with self.transaction():
-            row = (name, canonical(info))
-            self._connection.execute("INSERT OR REPLACE INTO stages VALUES (?, ?)", row)
+            # An update, and not a replacement, which would move the stage behind later ones.
+            self._connection.execute(
+                "INSERT INTO stages VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET info=excluded.info",
+                (name, canonical(info)),
+            )
             self.event("stage", stage=name)
 
     def add_items(self, part: str, items: Sequence[str]) -> str:

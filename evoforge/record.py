@@ -215,19 +215,25 @@ class Record:
         """Return the candidates of one generation in order; empty if it was not asked yet."""
         return self._candidates("stage=? AND generation=?", (stage, generation))
 
-    def candidates(self) -> tuple[CandidateRecord, ...]:
-        """Return every candidate of every stage, in order."""
-        return self._candidates("TRUE", ())
+    def candidates(self, *, genomes: bool = True) -> tuple[CandidateRecord, ...]:
+        """Return every candidate of every stage, in the order in which they were asked.
+
+        Args:
+            genomes: whether with their genomes, which of long searches take hundreds of megabytes.
+        """
+        return self._candidates("TRUE", (), "genome" if genomes else "x''")
 
     def candidate(self, stage: str, generation: int, position: int) -> CandidateRecord:
         """Return one candidate."""
         key = (stage, generation, position)
         return self._candidates("stage=? AND generation=? AND position=?", key)[0]
 
-    def _candidates(self, where: str, values: tuple[Any, ...]) -> tuple[CandidateRecord, ...]:
+    def _candidates(
+        self, where: str, values: tuple[Any, ...], genome: str = "genome"
+    ) -> tuple[CandidateRecord, ...]:
         cursor = self._connection.execute(
-            "SELECT stage, generation, position, genome, recipe, evaluation, cached "  # noqa: S608
-            f"FROM candidates WHERE {where} ORDER BY stage, generation, position",
+            f"SELECT stage, generation, position, {genome}, recipe, evaluation, cached "  # noqa: S608
+            f"FROM candidates WHERE {where} ORDER BY rowid",
             values,
         )
         return tuple(

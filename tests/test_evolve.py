@@ -317,3 +317,21 @@ def test_candidates_of_a_generation_share_their_items_and_the_next_has_others(se
     ]
     assert all(len(each) == 1 for each in sets)
     assert len(set.union(*sets)) == 3
+
+
+def test_more_budget_in_the_second_search_leaves_the_first_as_it_was(pico, tmp_path):
+    first = Search(pico, tmp_path / "run", evaluations=16, schedule="sequential")
+    evolution = first.evolution()
+    won = evolution.search(first.stages[0]) or evolution.select(first.stages[0], 3)
+    evolution.search(replace(first.stages[1], merger=first.stages[1].merger.over(won)))
+    first.journal.close()
+    found = Search(pico, tmp_path / "run", evaluations=32, schedule="sequential")
+    found.run()
+    stages = found.record.stages()
+    assert [(name, info["evaluations"]) for name, info in stages.items()] == [
+        ("ps", 8),
+        ("dfs", 16),
+    ]
+    counts = [candidate.stage for candidate in found.record.candidates(genomes=False)]
+    assert counts == ["ps"] * 8 + ["dfs"] * 16
+    found.journal.close()
