@@ -4,7 +4,6 @@ Beside run.py the only module that knows the configuration; it builds the parts 
 the loop. As a library, use the parts themselves.
 """
 
-import json
 import logging
 import time
 import uuid
@@ -38,7 +37,7 @@ log = logging.getLogger(__name__)
 
 # Items whose prompts tell whether a path that is written says what the scored one did.
 PROBE = 8
-LIBRARIES = ("torch", "transformers", "safetensors", "numpy", "cma")
+LIBRARIES = ("torch", "transformers", "safetensors", "numpy", "cma", "cmaes")
 
 
 @dataclass(frozen=True)
@@ -164,14 +163,13 @@ def run(
 
 def _last_is_over(record: Record) -> bool:
     """Whether the last search of a run is over, so that a budget has nothing left to decide."""
-    stages = record.stages()
-    planned = json.loads(record.meta("stages"))
-    return bool(stages) and planned[-1] in stages and record.selecting(planned[-1])
+    planned = result.fact(record, "stages") or ["search"]
+    return record.selecting(planned[-1])
 
 
 def _same_budget(record: Record, budget: Any) -> bool:
     """Whether a budget is the one that the last search of a run ended with."""
-    return list(record.stages().values())[-1]["run"] == dict(budget)  # type: ignore[no-any-return]
+    return bool(list(record.stages().values())[-1].get("run") == dict(budget))
 
 
 def _refuse_foreign(folder: Path) -> None:

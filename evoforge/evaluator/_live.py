@@ -28,13 +28,19 @@ class Body:
         device: where the model lives.
         attention: the implementation of attention, as transformers names it.
         settings: in which its config.json differs from the reference's.
+        part: the name of the only part to keep; empty for the whole model.
 
     Raises:
         ConfigError: transformers cannot build the architecture.
     """
 
     def __init__(
-        self, pool: Pool, device: str, attention: str, settings: Mapping[str, Any]
+        self,
+        pool: Pool,
+        device: str,
+        attention: str,
+        settings: Mapping[str, Any],
+        part: str = "",
     ) -> None:
         from transformers import AutoConfig, AutoModelForCausalLM
         from transformers.initialization import no_init_weights
@@ -56,8 +62,10 @@ class Body:
                 "set evaluator.attention"
             ) from error
         model.tie_weights()  # part of drawing weights, which was left out
-        self.model: Any = model.eval().to(device)
-        self.slots: dict[str, torch.Tensor] = dict(self.model.state_dict(keep_vars=True))
+        self.model: Any = model.get_submodule(part).eval().to(device)
+        before = f"{part}." if part else ""
+        slots = self.model.state_dict(keep_vars=True)
+        self.slots: dict[str, torch.Tensor] = {before + name: slots[name] for name in slots}
         self._written: dict[str, Hashable] = {}
 
     def write(self, candidate: Candidate, names: Sequence[str]) -> int:
@@ -143,15 +151,15 @@ class LiveModel:
         if walk.members[name] is walk.first:
             return self._body.write(candidate, candidate.names)
         if name not in self._others:
-            self._others[name] = self._make(walk.members[name].settings)
-        # Embeddings and head of all but the first are never touched, so they take no memory.
+            # Of all but the first only the layers are kept.
+            self._others[name] = self._make(walk.members[name].settings, part=self._at)
         inside = [tensor for tensor in candidate.names if place(tensor).block is not None]
         return self._others[name].write(candidate, inside)
 
     def _layers(self, walk: Walk, name: str) -> Any:
         if walk.members[name] is walk.first:
             return self._own
-        return self._others[name].model.get_submodule(self._at)
+        return self._others[name].model
 
     def _become(self, layers: nn.ModuleList, settings: Mapping[str, Any]) -> None:
         """Give the model other layers, and the settings by which it and its cache count them."""
