@@ -129,6 +129,8 @@ def _mismatch(value: Any, hint: Any) -> str | None:
         return None if fits else PLAIN[int]
     if hint in PLAIN:
         return None if isinstance(value, hint) else PLAIN[hint]
+    if origin is Callable:
+        return "a mapping with _target_"  # one that has it is looked into instead
     if origin is not None and issubclass(origin, Mapping):
         return None if isinstance(value, Mapping) else "a mapping"
     if origin is not None and issubclass(origin, Sequence):

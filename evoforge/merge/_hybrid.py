@@ -3,7 +3,9 @@
 Composed of a merger of each kind; what they search and how they build is theirs.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -16,6 +18,16 @@ from evoforge.space import Genome, Space
 
 Schedule = Literal["sequential", "joint"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+
+
+@contextmanager
+def _options_of(part: str) -> Iterator[None]:
+    """Name the options in errors as they are typed here: `merge.ps.density`."""
+    try:
+        yield
+    except ConfigError as error:
+        text = re.sub(r"\bmerge\.(?=\w)", f"merge.{part}.", str(error))
+        raise type(error)(text) from error
 
 
 class Hybrid(Merger):
@@ -57,8 +69,10 @@ class Hybrid(Merger):
         if not 0 < share < 1:
             raise ConfigError(f"share must be in (0, 1), got {share}; set merge.share")
         super().__init__(pool)
-        self.ps = ps(pool)
-        self.dfs = dfs(pool, merged=True)
+        with _options_of("ps"):
+            self.ps = ps(pool)
+        with _options_of("dfs"):
+            self.dfs = dfs(pool, merged=True)
         self.schedule = schedule
         self.share = share
 

@@ -74,7 +74,7 @@ class Dfs(Merger):
         init_first: float = 5 / 6,
         init_rest: float = 0.5,
     ) -> None:
-        names = list(sources or (source.name for source in pool.sources))
+        names = [source.name for source in pool.sources] if sources is None else list(sources)
         _check_sources(names, merged)
         _check_numbers(repeats, scale_target, init_first=init_first, init_rest=init_rest)
         super().__init__(pool if merged else pool.led_by(names[0]))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from evoforge.config import build
 from evoforge.errors import ConfigError
 from evoforge.merge.base import Mergers
 from evoforge.merge.dfs import Dfs
@@ -111,3 +112,18 @@ def test_a_source_with_the_merge_s_name_is_refused(pico):
     pool = open_pico({"base": pico["base"], "merged": pico["a"], "b": pico["b"]})
     with pytest.raises(ConfigError, match=r"no source may be called merged here; rename it"):
         TiesDfs(pool, ps=Ties, dfs=Dfs)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("merge.ps.density=2", r"density must be in \(0, 1\], got 2.0; set merge.ps.density"),
+        ("merge.dfs.repeats=0", "repeats must be at least 1, got 0; set merge.dfs.repeats"),
+        ("merge.dfs.sources=[]", "got none alone; add a source .* or to merge.dfs.sources"),
+        ("merge.ps=3", "ps must be a mapping with _target_, got 3; set merge.ps"),
+    ],
+)
+def test_an_option_of_a_part_is_named_as_it_is_typed(compose, pool, override, sentence):
+    node = compose("merge=ties_dfs", override)["merge"]
+    with pytest.raises(ConfigError, match=sentence):
+        build(node, "merge", pool=pool)
