@@ -15,7 +15,10 @@ SPACE = Space([Param("x", 0, 1, 0.5)])
         ("optimizer.population=2", "population must be at least 3, got 2; set optimizer.popula"),
         ("optimizer.sigma=0", r"sigma must be in \(0, 1\], got 0; set optimizer.sigma"),
         ("optimizer.sigma=true", "sigma must be a number, got True; set optimizer.sigma"),
-        ("+optimizer.popsize=3", "optimizer has no option popsize.*it has population, sigma, covari"),
+        (
+            "+optimizer.popsize=3",
+            "optimizer has no option popsize.*it has population, sigma, covari",
+        ),
     ],
 )
 def test_a_wrong_option_is_one_sentence_that_names_it(compose, override, message):

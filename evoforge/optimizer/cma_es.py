@@ -33,8 +33,7 @@ class CmaEs(Optimizer):
 
     The defaults are the paper's: sigma 1/6 of each range and 4 + floor(3 ln n) genomes for n
     genes. Binary, integer and choice genes are integer variables to pycma: it asks for the middle
-    of a value's share of [0, 1], and their spread never falls so low that a generation would
-    rarely hold another value.
+    of a value's share of [0, 1], and their spread never falls so low that other values die out.
 
     Args:
         space: what is searched.
@@ -122,12 +121,12 @@ class CmaEs(Optimizer):
     def _least_spread(self) -> float:
         """Return the least standard deviation of a gene with few values, in steps between them.
 
-        From the middle of its value such a gene reaches another one, half a step away, once in
-        dim x population: one gene in a generation. pycma's own bound falls with the genes until
-        none ever changes: 0.008 for 4,288 genes, where a change lies 62 standard deviations off.
+        From the middle of its value it reaches the next, half a step away, with a chance of
+        1 / (genes x population), the margin of Hamano 2022. pycma's own bound falls with the
+        genes until none ever changes: 0.008 for 4,288 genes, 62 standard deviations from there.
         """
         chance = 1 / (self.space.dim * self.population)
-        return min(COARSEST, 0.5 / -NormalDist().inv_cdf(chance / 2))
+        return min(COARSEST, -0.5 / NormalDist().inv_cdf(chance))
 
     def ask(self) -> Genomes:
         """Return the next genomes: (population, dim) float64 in [0, 1]."""
@@ -137,7 +136,7 @@ class CmaEs(Optimizer):
     def tell(self, genomes: Genomes, fitness: Genome) -> None:
         """Say how good the genomes asked last are; see `Optimizer.tell`."""
         del genomes  # pycma wants its own vectors back, not copies
-        with _global_dice(self._dice):
+        with _as_global(self._dice):
             self._search.tell(self._asked, list(-finite(fitness)))
 
     def recommend(self) -> Genome | None:
@@ -161,8 +160,8 @@ class _Normal:
 
 
 @contextmanager
-def _global_dice(own: np.random.RandomState) -> Iterator[None]:
-    """Lend numpy the state of our generator: pycma's integer centering knows only the global one."""
+def _as_global(own: np.random.RandomState) -> Iterator[None]:
+    """Lend numpy the state of our generator: pycma rounds integers with the global one."""
     before = np.random.get_state()
     np.random.set_state(own.get_state())
     try:

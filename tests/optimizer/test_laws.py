@@ -1,6 +1,7 @@
 """What every optimizer must keep, for every option in conf/optimizer."""
 
 import random
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,15 +11,24 @@ from evoforge.config import build
 from evoforge.errors import ConfigError
 
 
+@pytest.fixture(scope="module")
+def node(compose):
+    """Return what reads an option, once."""
+    return cache(lambda option: compose(f"optimizer={option}")["optimizer"])
+
+
 @pytest.fixture
-def make(optimizer_option, compose, cube):
-    """Return a maker of optimizers over a cube: `make(6, seed=1)`."""
-    node = compose(f"optimizer={optimizer_option}")["optimizer"]
+def over(optimizer_option, node):
+    """Return a maker of optimizers over a space: `over(cube(6), seed=1)`."""
+    node = node(optimizer_option)
+    return lambda space, **changes: build({**node, **changes}, "optimizer", space=space)
 
-    def build_one(dim=6, init=0.5, **changes):
-        return build({**node, **changes}, "optimizer", space=cube(dim, init))
 
-    return build_one
+@pytest.fixture(params=["cube", "mixed"])
+def make(request, over):
+    """Return a maker of optimizers over numbers, and then over all kinds: `make(6, seed=1)`."""
+    space = request.getfixturevalue(request.param)
+    return lambda dim=6, init=0.5, **changes: over(space(dim, init), **changes)
 
 
 def uphill(genome):
@@ -30,6 +40,7 @@ def check(genomes, optimizer, generations=1):
     assert genomes.shape == (generations * optimizer.population, optimizer.space.dim)
     assert genomes.dtype == np.float64
     assert ((genomes >= 0) & (genomes <= 1)).all()
+    assert all(optimizer.space.decode(genome) for genome in genomes)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 6, 40])
@@ -106,9 +117,25 @@ def test_tell_does_not_change_its_arguments(make):
 def test_equal_fitness_for_sixty_generations_is_no_reason_to_stop(make, evolve, dim):
     optimizer = make(dim)
     evolve(optimizer, lambda genome: 0.5, 60)
-    genomes = optimizer.ask()
-    check(genomes, optimizer)
-    assert len(np.unique(genomes, axis=0)) == optimizer.population
+    check(optimizer.ask(), optimizer)
+
+
+@pytest.mark.parametrize("dim", [1, 6])
+def test_equal_fitness_for_sixty_generations_leaves_no_two_genomes_alike(over, cube, evolve, dim):
+    optimizer = over(cube(dim))
+    evolve(optimizer, lambda genome: 0.5, 60)
+    assert len(np.unique(optimizer.ask(), axis=0)) == optimizer.population
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_equal_fitness_for_sixty_generations_fixes_no_value(over, mixed, evolve, seed):
+    optimizer = over(mixed(15), seed=seed)
+    evolve(optimizer, lambda genome: 0.5, 20)
+    late = [optimizer.space.decode(genome) for genome in evolve(optimizer, lambda _: 0.5, 40)[0]]
+    for param in optimizer.space.params:
+        seen = {values[param.name] for values in late}
+        # Both values of a binary, and more than one of the others.
+        assert len(seen) >= 2, param
 
 
 def test_fitness_in_coarse_steps_for_sixty_generations_is_survived(make, evolve):
