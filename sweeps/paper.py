@@ -10,6 +10,7 @@ can be stopped and given again. Writes `table.md`, `table.json` and the picture 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +47,8 @@ BASELINES = {
     "frankenmerge": "layer stack by hand",
 }
 SEEDS = (0, 1, 2)
+# What is to be stopped with this process.
+RUNNING: set[subprocess.Popen[bytes]] = set()
 # Fewer evaluations for a try: EVOFORGE_PAPER_OPTIONS="budget.evaluations=32 task.items.test=16"
 OPTIONS = os.environ.get("EVOFORGE_PAPER_OPTIONS", "").split()
 
@@ -84,8 +87,11 @@ def search(root: Path, experiment: str, seed: int) -> Path:
     output = root / f"{folder.name}.txt"
     with output.open("a") as file:
         command = [sys.executable, str(ROOT / "run.py"), *options, "tracker.console.live=false"]
-        done = subprocess.run(command, cwd=ROOT, env=env, stdout=file, stderr=file, check=False)
-    if done.returncode:
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=file, stderr=file)
+        RUNNING.add(process)
+        code = process.wait()
+        RUNNING.discard(process)
+    if code:
         last = output.read_text().strip().splitlines()[-1]
         raise RuntimeError(f"{folder} failed: {last} (see {output})")
     return folder
@@ -118,6 +124,9 @@ def search_all(root: Path, console: Console) -> None:
                 progress.update(shown, advance=1, left=f"about {left:.0f} min left")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            # Each commits what it has and stops.
+            for process in tuple(RUNNING):
+                process.terminate()
             raise
 
 
@@ -133,6 +142,7 @@ def best_path(root: Path) -> Path | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Search, then write the table."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     console = Console()
     root = Path(arguments[0] if arguments else ROOT / "outputs" / "paper").resolve()
     root.mkdir(parents=True, exist_ok=True)
