@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from evoforge import config
-from evoforge.errors import ConfigError, EvoforgeError, SearchError
+from evoforge.errors import ConfigError, EvoforgeError, MergeError, SearchError
 
 # Starting the process counts as the first run's; each further run of a sweep starts by itself.
 STARTS = [time.time()]
@@ -122,7 +122,7 @@ def _sentence(error: Exception, folder: Path | None) -> str:
 
 
 def _code(error: Exception) -> int:
-    return 1 if isinstance(error, SearchError) else 2
+    return 1 if isinstance(error, SearchError | MergeError) else 2
 
 
 def _compare(error: type[BaseException] | None) -> None:

@@ -58,18 +58,18 @@ class Member:
     Args:
         candidate: its weights: a source as it is, or a merge.
         num_layers: how many transformer blocks it has.
-        layer_types: what transformers calls each block's kind of attention; empty where all blocks
-            of the architecture are of one kind.
+        per_layer: the settings of config.json that have a value for each block.
     """
 
     candidate: Candidate
     num_layers: int
-    layer_types: tuple[str, ...] = ()
+    per_layer: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings of config.json that follow from the number and kinds of blocks."""
-        return block_settings(self.num_layers, self.layer_types)
+        lists = {key: list(values) for key, values in self.per_layer.items()}
+        return {"num_hidden_layers": self.num_layers, **lists}
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,17 @@ class Walk:
     hops: tuple[Hop, ...]
     target: ScaleTarget
     factor: Callable[[str], float]
-    settings: Mapping[str, Any] = field(init=False)
 
-    def __post_init__(self) -> None:
-        types = [self.members[hop.source].layer_types for hop in self.hops]
-        kinds = tuple(t[hop.layer] for t, hop in zip(types, self.hops, strict=True) if t)
-        object.__setattr__(self, "settings", block_settings(len(self.hops), kinds))
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of config.json that follow from the number and kinds of hops."""
+        lists = {
+            key: [self.members[hop.source].per_layer[key][hop.layer] for hop in self.hops]
+            for key in self.first.per_layer
+        }
+        return {"num_hidden_layers": len(self.hops), **lists}
 
     @property
     def first(self) -> Member:
         """The model that gives embeddings, final norm and output embedding."""
         return next(iter(self.members.values()))
-
-
-def block_settings(num_layers: int, layer_types: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of config.json for so many blocks of these kinds."""
-    found: dict[str, Any] = {"num_hidden_layers": num_layers}
-    return found | ({"layer_types": list(layer_types)} if layer_types else {})

@@ -4,7 +4,8 @@ EvoforgeError
   ConfigError     an option, a source or a folder is not usable: exit code 2
     PoolError     the sources do not fit each other
     JournalError  the run folder is in use, damaged or belongs to another run
-  MergeError      one candidate cannot be built: recorded as a failed evaluation
+  MergeError      one candidate cannot be built: recorded as a failed evaluation; or the winner
+                  cannot be exported as it was scored: exit code 1
   SearchError     the search cannot go on: exit code 1
 """
 
@@ -26,7 +27,7 @@ class JournalError(ConfigError):
 
 
 class MergeError(EvoforgeError):
-    """A candidate cannot be built; the search records it and goes on."""
+    """A candidate cannot be built, which the search records, or not exported as it was scored."""
 
 
 class SearchError(EvoforgeError):

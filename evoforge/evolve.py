@@ -248,7 +248,8 @@ class Evolution:
             SearchError: all of them failed.
         """
         best: tuple[float, Recipe] | None = None
-        recipes = self._finalists(stage, finalists) + ([] if also is None else [also])
+        # First, so that it wins over what is no better.
+        recipes = [*([] if also is None else [also]), *self._finalists(stage, finalists)]
         for place, recipe in enumerate(recipes, start=1):
             evaluation = self.role(f"{FINALIST}{stage.name}:{place}", "select", recipe)
             if best is None or evaluation.fitness > best[0]:

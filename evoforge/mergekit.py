@@ -44,7 +44,7 @@ def passthrough(candidate: Candidate, pool: Pool) -> str | None:
         "merge_method": "passthrough",
         "slices": slices,
         "dtype": pool.dtype_name,
-        "tokenizer_source": model_reference(pool, pool.reference.name),
+        "tokenizer_source": model_reference(pool, pool.tokenizer_source),
     }
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     return HEAD + text

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from evoforge import __version__, config
 from evoforge.baseline import baselines
-from evoforge.errors import ConfigError, JournalError
+from evoforge.errors import ConfigError, JournalError, MergeError
 from evoforge.evaluator.base import Evaluator
 from evoforge.evolve import WINNER, Evolution, Winner
 from evoforge.executor.base import Executor, Job
@@ -26,6 +26,7 @@ from evoforge.journal import Journal
 from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.models.pool import Pool
 from evoforge.models.preflight import preflight
+from evoforge.path import hops
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import FILE, Evaluation, Record
 from evoforge.report import card, plots, preflight_table, result, table
@@ -151,12 +152,14 @@ def run(
         config.check_unchanged(record.meta("config"), cfg, folder, budget_too=over)
         if record.finished:
             log.info("%s is complete already", folder)
-            _restore(cfg, journal)
+            refused = _restore(cfg, journal)
         else:
             parts = assemble(cfg)
             _check_items(parts, journal)
-            _work(cfg, parts, journal, started)
+            refused = _work(cfg, parts, journal, started)
         _show(journal)
+        if refused is not None:
+            raise refused
     finally:
         journal.close()
 
@@ -198,19 +201,27 @@ def _check_items(parts: Parts, journal: Journal) -> None:
         )
 
 
-def _restore(cfg: Mapping[str, Any], journal: Journal) -> None:
+def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
     """Make again what someone deleted from a complete run."""
     folder, record = journal.folder, journal.record
-    if not (folder / "fitness.png").is_file():
+    recipe = record.recipe(record.evaluation(record.roles()[WINNER, "test"]).recipe)
+    pictures = ["fitness.png", "genes.png", *(["path.png"] if hops(recipe.content) else [])]
+    if not all((folder / name).is_file() for name in pictures):
         plots.plots(record)
-    if not (folder / "model").is_dir():
-        recipe = record.recipe(record.evaluation(record.roles()[WINNER, "test"]).recipe)
-        parts = assemble(cfg)
-        _export(parts, journal, Winner(recipe, Mergers(parts.pool).build(recipe)))
+    if (folder / "model").is_dir():
+        return None
+    parts = assemble(cfg)
+    return _export(parts, journal, Winner(recipe, Mergers(parts.pool).build(recipe)))
 
 
-def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float) -> None:
-    """Search, select, test, report and export, with the trackers following."""
+def _work(
+    cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
+) -> MergeError | None:
+    """Search, select, test, report and export, with the trackers following.
+
+    Returns:
+        Why there is no model, if the winner could not be exported as it was scored.
+    """
     journal.start_session(started, time.time() - started)
     trackers = parts.trackers
     trackers.start(journal.record)
@@ -220,7 +231,7 @@ def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
         evolution = Evolution(journal, parts.task, parts.executor, trackers.update)
         winner = evolution.run(parts.stages, parts.baselines, cfg["finalists"])
         plots.plots(journal.record)
-        _export(parts, journal, winner)
+        refused = _export(parts, journal, winner)
         journal.finish()
         content = result.write(journal.record)
         status = "finished"
@@ -230,22 +241,27 @@ def _work(cfg: Mapping[str, Any], parts: Parts, journal: Journal, started: float
     finally:
         parts.executor.close()
         trackers.finish(status, content)
+    return refused
 
 
-def _export(parts: Parts, journal: Journal, winner: Winner) -> None:
-    """Write the model, which must be there before a run is complete."""
+def _export(parts: Parts, journal: Journal, winner: Winner) -> MergeError | None:
+    """Write the model, which must be there before a run is complete; or say why it cannot be."""
     record = journal.record
     text = card.card(record, result.build(record))
     probe = parts.task.items("select")[:PROBE]
-    export(
-        winner.candidate,
-        winner.recipe,
-        parts.pool,
-        record.folder / "model",
-        card=text,
-        scored=lambda: parts.evaluator.logits(winner.candidate, probe),
-        written=lambda folder: parts.evaluator.logits_of(folder, probe),
-    )
+    try:
+        export(
+            winner.candidate,
+            winner.recipe,
+            parts.pool,
+            record.folder / "model",
+            card=text,
+            scored=lambda: parts.evaluator.logits(winner.candidate, probe),
+            written=lambda folder: parts.evaluator.logits_of(folder, probe),
+        )
+    except MergeError as error:
+        return error  # the evidence stands without the model
+    return None
 
 
 def _show(journal: Journal) -> None:

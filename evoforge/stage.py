@@ -3,6 +3,7 @@
 Knows the parts by their interfaces; does not run anything.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,8 +47,9 @@ class Budget:
             share: its own, in (0, 1].
         """
         # Minutes are counted from the beginning of the run, evaluations from that of the search.
+        ends = [math.floor((self.evaluations or 0) * s + 1e-9) for s in (before, before + share)]
         return Budget(
-            evaluations=None if self.evaluations is None else round(share * self.evaluations),
+            evaluations=None if self.evaluations is None else max(1, ends[1] - ends[0]),
             minutes=None if self.minutes is None else (before + share) * self.minutes,
         )
 
@@ -78,8 +80,9 @@ class Stage:
     def __post_init__(self) -> None:
         limit, population = self.budget.evaluations, self.optimizer.population
         if limit is not None and limit < population:
+            share = "" if self.name == "search" else f" as the share of the search {self.name}"
             raise ConfigError(
-                f"evaluations must be at least one generation of {population}, got {limit}; "
+                f"evaluations must be at least one generation of {population}, got {limit}{share}; "
                 "set budget.evaluations or optimizer.population"
             )
 

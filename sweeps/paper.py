@@ -1,6 +1,7 @@
 """The paper's table in miniature, on the bundled models: `make paper`.
 
-    python sweeps/paper.py [FOLDER]       # default: outputs/paper
+    python sweeps/paper.py                             # into outputs/paper
+    python sweeps/paper.py FOLDER [OPTION=VALUE ...]   # a try with other options, somewhere else
 
 Searches every row with three seeds and the same budget, as many searches at a time as there are
 cores, one thread each. What is finished is skipped and what was interrupted goes on, so the command
@@ -49,8 +50,6 @@ BASELINES = {
 SEEDS = (0, 1, 2)
 # What is to be stopped with this process.
 RUNNING: set[subprocess.Popen[bytes]] = set()
-# Fewer evaluations for a try: EVOFORGE_PAPER_OPTIONS="budget.evaluations=32 task.items.test=16"
-OPTIONS = os.environ.get("EVOFORGE_PAPER_OPTIONS", "").split()
 
 
 def folder_of(root: Path, experiment: str, seed: int) -> Path:
@@ -68,8 +67,14 @@ def finished(folder: Path) -> bool:
     return done
 
 
-def search(root: Path, experiment: str, seed: int) -> Path:
+def search(root: Path, experiment: str, seed: int, options: Sequence[str]) -> Path:
     """Do one search, or what is left of it; its output goes into a file.
+
+    Args:
+        root: of all searches.
+        experiment: which of the rows.
+        seed: of the search.
+        options: what else to give it; a search that goes on keeps those it was started with.
 
     Raises:
         RuntimeError: it failed.
@@ -78,26 +83,25 @@ def search(root: Path, experiment: str, seed: int) -> Path:
     if finished(folder):
         return folder
     if (folder / FILE).is_file():
-        options = [f"resume={folder}"]
+        given = [f"resume={folder}"]
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        options = [f"experiment={experiment}", f"seed={seed}", f"hydra.run.dir={folder}", *OPTIONS]
+        given = [f"experiment={experiment}", f"seed={seed}", f"hydra.run.dir={folder}", *options]
     # Threads of several processes on the same cores wait for each other.
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     output = root / f"{folder.name}.txt"
     with output.open("a") as file:
-        command = [sys.executable, str(ROOT / "run.py"), *options, "tracker.console.live=false"]
+        command = [sys.executable, str(ROOT / "run.py"), *given, "tracker.console.live=false"]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=file, stderr=file)
         RUNNING.add(process)
         code = process.wait()
         RUNNING.discard(process)
     if code:
-        last = output.read_text().strip().splitlines()[-1]
-        raise RuntimeError(f"{folder} failed: {last} (see {output})")
+        raise RuntimeError(f"{folder.name} ended with exit code {code}; see {output}")
     return folder
 
 
-def search_all(root: Path, console: Console) -> None:
+def search_all(root: Path, options: Sequence[str], console: Console) -> None:
     """Do every search, showing how far it is."""
     jobs = [(experiment, seed) for seed in SEEDS for experiment in ROWS.values()]
     columns = (
@@ -115,7 +119,7 @@ def search_all(root: Path, console: Console) -> None:
         shown = progress.add_task("searches", total=len(jobs), left="", completed=0)
         progress.update(shown, completed=len(jobs) - len(waiting))
         began = time.monotonic()
-        futures = [pool.submit(search, root, *job) for job in waiting]
+        futures = [pool.submit(search, root, *job, options) for job in waiting]
         try:
             for number, future in enumerate(as_completed(futures), start=1):
                 folder = future.result()
@@ -144,10 +148,17 @@ def main(arguments: Sequence[str]) -> int:
     """Search, then write the table."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     console = Console()
-    root = Path(arguments[0] if arguments else ROOT / "outputs" / "paper").resolve()
+    options = [argument for argument in arguments if "=" in argument]
+    folders = [argument for argument in arguments if "=" not in argument]
+    if len(folders) > 1 or (options and not folders):
+        print(
+            "error: give one folder, and options only with a folder of their own", file=sys.stderr
+        )
+        return 2
+    root = Path(folders[0] if folders else ROOT / "outputs" / "paper").resolve()
     root.mkdir(parents=True, exist_ok=True)
     try:
-        search_all(root, console)
+        search_all(root, options, console)
         methods = {
             label: [folder_of(root, experiment, seed) for seed in SEEDS]
             for label, experiment in ROWS.items()
@@ -162,10 +173,12 @@ def main(arguments: Sequence[str]) -> int:
     table = markdown(rows, against=next(row for row in rows if row.label == "PS (DARE-TIES)"))
     (root / "table.md").write_text(table)
     (root / "table.json").write_text(json.dumps(content(rows), indent=2) + "\n")
+    written = ["table.md", "table.json"]
     if picture := best_path(root):
         shutil.copyfile(picture, root / "path.png")
+        written.append("path.png")
     console.print(Markdown(table))
-    console.print(f"wrote table.md, table.json and path.png to {root}", soft_wrap=True)
+    console.print(f"wrote {', '.join(written)} to {root}", soft_wrap=True)
     return 0
 
 

@@ -138,7 +138,7 @@ def test_the_second_search_goes_on_from_the_winner_of_the_first(pico, tmp_path):
     assert merges == {won.recipe}
     # The first search's winner stands beside the second's finalists.
     last = [e.recipe for name, e in _named(record) if name.startswith("finalist:dfs:")]
-    assert last[-1] == won.recipe
+    assert last[0] == won.recipe
     found.journal.close()
 
 

@@ -171,8 +171,8 @@ MISTAKES = {
         "merge.dfs has no option repeat (did you mean repeats?)",
     ),
     "too small a share": (
-        ["merge=ties_dfs", "merge.share=0.1"],
-        "at least one generation of 4, got 1; set budget",
+        ["merge=ties_dfs", "merge.share=0.2"],
+        "at least one generation of 4, got 1 as the share of the search ps; set budget",
     ),
     "nothing to resume": (["resume=nowhere"], "there is no run in nowhere"),
 }

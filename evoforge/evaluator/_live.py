@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -122,7 +121,8 @@ class LiveModel:
         self._others: dict[str, Body] = {}
         self._at = blocks_at(pool.names)
         self._own = self.model.get_submodule(self._at)
-        self._own_config = deepcopy(self.model.config)
+        lists = pool.reference.per_layer
+        self._own_settings = {"num_hidden_layers": len(self._own), **lists}
 
     @property
     def model(self) -> Any:
@@ -138,7 +138,7 @@ class LiveModel:
         walk = candidate.walk
         if walk is None:
             merged = self._body.write(candidate, candidate.names)
-            self._become(self._own, self._own_config.to_dict())
+            self._become(self._own, self._own_settings)
             return merged
         merged = sum(self._write_member(walk, name) for name in walk.members)
         lists = [self._layers(walk, hop.source) for hop in walk.hops]
@@ -166,9 +166,8 @@ class LiveModel:
         above, _, name = self._at.rpartition(".")
         decoder = self.model.get_submodule(above)
         setattr(decoder, name, layers)
-        for key in ("num_hidden_layers", "layer_types"):
-            if key in settings:
-                setattr(self.model.config, key, settings[key])
+        for key, value in settings.items():
+            setattr(self.model.config, key, value)
         if hasattr(decoder, "has_sliding_layers"):
             decoder.has_sliding_layers = "sliding_attention" in self.model.config.layer_types
 

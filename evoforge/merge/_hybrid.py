@@ -71,6 +71,7 @@ class Hybrid(Merger):
         super().__init__(pool)
         with _options_of("ps"):
             self.ps = ps(pool)
+            _ = self.ps.space  # refuses here if there is nothing to search
         with _options_of("dfs"):
             self.dfs = dfs(pool, merged=True)
         self.schedule = schedule

@@ -7,7 +7,7 @@ ordinary model with as many blocks as hops, and only the norms' epsilon makes a 
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from itertools import accumulate
 from operator import mul
@@ -23,13 +23,12 @@ from evoforge.path import Hop, hops
 from evoforge.recipe import Recipe
 
 HEAD = "lm_head.weight"
-# What writes into the stream, and what reads from it, in architectures whose blocks normalise
-# their input only: Llama, Mistral, Qwen 2 and 3, Phi-3 and their like.
+# Architectures whose blocks normalise their input only, with norms that are multiplied by their
+# weights as they are: what a test has shown to fold. Their tensors are called:
+FOLDABLE = ("llama", "mistral", "ministral", "qwen2", "qwen3", "phi3", "smollm3", "granite")
 ATTENTION_OUT = "self_attn.o_proj."
 MLP_OUT = "mlp.down_proj."
 INPUT_NORMS = ("input_layernorm.weight", "post_attention_layernorm.weight")
-# Blocks with norms behind attention and MLP too: a factor in front of those has no effect.
-OUTPUT_NORMS = ("pre_feedforward_layernorm.", "post_feedforward_layernorm.")
 
 
 class Whole:
@@ -87,7 +86,7 @@ class PathCandidate:
         )
         self._unties = self._start != 1.0 and HEAD not in self._head.names
         if any(hop.scale != 1.0 for hop in self.hops):
-            check_foldable(self._head.names)
+            check_foldable(pool)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -174,17 +173,10 @@ def _member(
 ) -> Member:
     if "recipe" in ref:
         found = inner(Recipe(ref["recipe"]))
-        return Member(found, num_blocks(found.names), layer_types(pool.reference.config))
+        return Member(found, num_blocks(found.names), pool.reference.per_layer)
     pool.check_hash(ref, recipe.hash)
     source = pool.member(ref["name"])
-    return Member(
-        Whole(pool, source.name), num_blocks(tuple(source.tensors)), layer_types(source.config)
-    )
-
-
-def layer_types(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what transformers calls the kind of attention of each block; empty for one kind."""
-    return tuple(config.get("layer_types") or ())
+    return Member(Whole(pool, source.name), num_blocks(tuple(source.tensors)), source.per_layer)
 
 
 def _check(path: tuple[Hop, ...], members: Mapping[str, Member]) -> None:
@@ -203,21 +195,16 @@ def _check(path: tuple[Hop, ...], members: Mapping[str, Member]) -> None:
             )
 
 
-def check_foldable(names: Sequence[str]) -> None:
-    """Refuse blocks in which it is not known what a scale would have to be folded into.
-
-    Args:
-        names: of the tensors of a model.
+def check_foldable(pool: Pool) -> None:
+    """Refuse scales where it is not known what they would have to be folded into.
 
     Raises:
-        ConfigError: such blocks.
+        ConfigError: the architecture is none of those that are known to fold.
     """
-    inside = block_tensors(names, 0)
-    known = all(any(n.startswith(part) for n in inside) for part in (ATTENTION_OUT, MLP_OUT))
-    if not known or any(name.startswith(OUTPUT_NORMS) for name in inside):
+    kind = pool.reference.config.get("model_type")
+    if kind not in FOLDABLE:
         raise ConfigError(
-            "the scales of a path cannot be folded into blocks with these tensors: "
-            f"{', '.join(sorted(inside))}; set merge.scale=none"
+            f"scales are known to fold into {', '.join(FOLDABLE)}, got {kind}; set merge.scale=none"
         )
 
 

@@ -71,15 +71,18 @@ class Scales(ABC):
         return [1.0, *map(self._off_zero, self.between(values, path))]
 
     def _off_zero(self, scale: float) -> float:
-        bounded = min(max(scale, self.given.low), self.given.high)
-        if abs(bounded) < self.floor:
-            return -self.floor if bounded < 0 else self.floor
-        return round(bounded, DECIMALS)
+        low, high = self.given.low, self.given.high
+        bounded = min(max(scale, low), high)
+        if abs(bounded) >= self.floor:
+            return round(bounded, DECIMALS)
+        # The side that it is on, if the range reaches as far as the floor there.
+        below = high < self.floor or (bounded < 0 and low <= -self.floor)
+        return -self.floor if below else self.floor
 
     def _spread(self, position: float) -> float:
-        """Return the scale at a position in [-1, 1] about the start."""
-        reach = max(self.given.high - self.given.init, self.given.init - self.given.low)
-        return self.given.init + reach * position
+        """Return the scale at a position between -1, the lowest, 0, the start, and 1."""
+        low, high, init = self.given.low, self.given.high, self.given.init
+        return init + position * (high - init if position > 0 else init - low)
 
     def _param(self, name: str) -> Param:
         return self.given.param(name)
@@ -136,7 +139,8 @@ class Pair(Scales):
 class LowRank(Scales):
     """W of low rank: W_ij = init + reach mean_k u_ik v_jk, with u and v in [-1, 1].
 
-    The search starts at u = 0, where W is what it starts with, and v = 1/2, so that every u counts.
+    The reach goes up to the highest scale, or down to the lowest. The search starts at u = 0,
+    where W is what it starts with, and v = 1/2, so that every u counts.
     """
 
     rank = 2
@@ -212,8 +216,12 @@ def scales(
             f"scale_range must reach beyond the floor of {floor:g}, got [{given.low:g}, "
             f"{given.high:g}]; set merge.scale_range"
         )
-    if given.kind == "integer":
-        raise ConfigError("scale_range.kind must be linear or log; set merge.scale_range.kind")
+    kept = ("linear", "log") if kind in ("hop", "pair") else ("linear",)
+    if given.kind not in kept:
+        raise ConfigError(
+            f"scale_range.kind must be {' or '.join(kept)} for scale={kind}, got {given.kind}; "
+            "set merge.scale_range.kind"
+        )
     kinds: dict[str, Callable[..., Scales]]
     kinds = {"hop": PerHop, "pair": Pair, "low_rank": LowRank, "network": Network}
     make = Constant if given.fixed else kinds[kind]

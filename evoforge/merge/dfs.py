@@ -18,6 +18,8 @@ from evoforge.space import Genome, Param, Range, Space
 
 # What a merge is called that takes the first model's place in a path.
 MERGED = "merged"
+# Multiples of the golden ratio, less their whole parts, are spread evenly wherever one stops.
+GOLDEN = (5**0.5 - 1) / 2
 
 
 class Dfs(Merger):
@@ -31,7 +33,8 @@ class Dfs(Merger):
     pass in and all else undecided, so with the first model itself.
 
     A path of more than `max_hops` hops is cut down to them: the slots whose genes are lowest leave
-    it, of equals the last. A scale nearer to 0 than `floor` is moved to it, keeping its sign.
+    it, equals in an order that is always the same and favours no part of the layout. A scale nearer
+    to 0 than `floor` is moved to it, keeping its sign.
 
     Args:
         pool: the sources.
@@ -78,6 +81,7 @@ class Dfs(Merger):
         _check_sources(names, merged)
         _check_numbers(repeats, scale_target, init_first=init_first, init_rest=init_rest)
         super().__init__(pool if merged else pool.led_by(names[0]))
+        self.pool.check_tokenizer()
         self.pool.check_layers(list(dict.fromkeys([self.pool.reference.name, *names])))
         depths = [num_blocks(tuple(self.pool.tensors(name))) for name in names]
         if merged:
@@ -100,7 +104,7 @@ class Dfs(Merger):
             floor,
         )
         if scale != "none":
-            check_foldable(self.pool.names)
+            check_foldable(self.pool)
         self._merged: Recipe | None = None
 
     @property
@@ -163,7 +167,8 @@ class Dfs(Merger):
         # The first layer is in, whatever its gene says.
         chosen = [number for number, gene in enumerate(genes) if gene > 0.5 and number > 0]
         path = self._ended(chosen)
-        surest = sorted(chosen, key=lambda number: (-genes[number], number))
+        # Optimizers that know switches ask for the same gene wherever a slot is in.
+        surest = sorted(chosen, key=lambda number: (-genes[number], number * GOLDEN % 1))
         while self.max_hops is not None and len(path) > self.max_hops:
             surest.pop()
             path = self._ended(sorted(surest))

@@ -12,7 +12,7 @@ import torch
 
 from evoforge.errors import ConfigError, PoolError
 from evoforge.models.layout import block_tensors, num_blocks
-from evoforge.models.source import Source, SourceSpec, open_source
+from evoforge.models.source import PER_LAYER, Source, SourceSpec, open_source
 from evoforge.models.tokenizer import difference, load_tokenizer
 from evoforge.models.weights import Weights
 
@@ -45,7 +45,7 @@ OUTSIDE_BLOCKS = {
     "pad_token_id",
     "tie_word_embeddings",
     "num_hidden_layers",
-    "layer_types",
+    *PER_LAYER,
     "max_window_layers",
     "max_position_embeddings",
     "initializer_range",
@@ -188,6 +188,25 @@ class Pool:
             "give unquantised weights"
         )
 
+    def check_tokenizer(self) -> None:
+        """Make sure that the tokenizer is the one that the reference's embeddings are made for.
+
+        Raises:
+            PoolError: it has another vocabulary.
+        """
+        if self._tokenizer_of is not self.reference and "tokenizer" not in self.ignore:
+            found = difference(_tokenizer(self.reference), self.tokenizer)
+            if found:
+                raise PoolError(
+                    f"the tokenizer of {self._tokenizer_of.name} does not fit the embeddings of "
+                    f"{self.reference.name}: in the vocabulary {found}; set models.tokenizer"
+                )
+
+    @property
+    def tokenizer_source(self) -> str:
+        """The name of the source whose tokenizer merged models are used with."""
+        return self._tokenizer_of.name
+
     def check_layers(self, names: Sequence[str]) -> None:
         """Make sure that layers of these sources can follow each other; the first one leads.
 
@@ -195,6 +214,7 @@ class Pool:
             PoolError: a difference between two sources that changes what a block is.
         """
         first = self.member(names[0])
+        _check_lists(first)
         for source in map(self.member, names[1:]):
             for setting, mine, other in self._differences(source, first, OUTSIDE_BLOCKS):
                 raise PoolError(
@@ -248,6 +268,16 @@ class Pool:
                     f"{source.name} does not fit {self.reference.name}: it has the tensor {name} "
                     "beyond; take a source of the same architecture"
                 )
+
+
+def _check_lists(source: Source) -> None:
+    """Refuse settings of layers of which it is not known how they would go along a path."""
+    for setting, value in source.config.items():
+        if isinstance(value, list) and value and "layer" in setting and setting not in PER_LAYER:
+            raise PoolError(
+                f"{source.name} has the setting {setting}, of which evoforge does not know how it "
+                "goes along a path; take another source, or merge weights"
+            )
 
 
 def _check_blocks(first: Source, source: Source) -> None:

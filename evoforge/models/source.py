@@ -17,6 +17,8 @@ from evoforge.recipe import digest
 BUNDLED = "bundled:"
 ZOO = Path(__file__).parents[1] / "zoo"
 ROLES = ("source", "base")
+# Settings that are lists with a value for each transformer block.
+PER_LAYER = ("layer_types", "no_rope_layers")
 # Weights and settings only: nothing that could be executed is ever fetched.
 WANTED = ["*.safetensors", "*.json", "tokenizer.model", "*.jinja", "README.md"]
 # Second copies of the same weights in other formats.
@@ -112,6 +114,12 @@ class Source:
             ) from error
         settings: dict[str, Any] = config.to_dict()
         return settings
+
+    @property
+    def per_layer(self) -> dict[str, list[Any]]:
+        """The settings that have a value for each transformer block, such as kinds of attention."""
+        found = ((key, self.config.get(key)) for key in PER_LAYER)
+        return {key: list(values) for key, values in found if values}
 
     @cached_property
     def tensors(self) -> Weights:

@@ -7,6 +7,7 @@ import torch
 from evoforge.errors import ConfigError, PoolError
 from evoforge.merge.base import Mergers
 from evoforge.merge.dfs import Dfs, whole
+from evoforge.optimizer.cma_es import CmaEs
 from evoforge.path import Hop, hops
 from evoforge.recipe import Recipe
 from tests.conftest import open_pico
@@ -102,9 +103,23 @@ def test_too_many_hops_lose_the_slots_with_the_lowest_genes(dfs):
     assert names(hops(merger.recipe(genome).content)) == ["a0", "a2", "b2", "b1", "a3"]
 
 
-def test_of_equally_sure_slots_the_last_leave_first(dfs):
+# The golden ratio's multiples less their whole parts: 0.618 for slot 1, 0.236, 0.090, 0.708.
+def test_of_equally_sure_slots_the_same_leave_whatever_else_is_in(dfs):
     merger = dfs(max_hops=4)
-    assert names(path(merger, 1, 2, 5, 6)) == ["a0", "a1", "a2", "a3"]
+    assert names(path(merger, 1, 2, 5, 6)) == ["a0", "a2", "b1", "a3"]
+
+
+def test_too_long_paths_of_an_optimizer_that_knows_switches_lose_no_part_of_the_layout(dfs):
+    merger = dfs(repeats=3, scale="none", max_hops=8)
+    asked = CmaEs(merger.space, population=400, seed=0).ask()
+    assert set(np.unique(asked)) == {0.25, 0.75}
+    counts = np.zeros(24)
+    for genome in asked:
+        kept = merger._walked(genome)
+        counts[[merger._slots.index(slot) for slot in kept if slot in merger._slots]] += 1
+    # The first pass of a is in from the start; of the rest each half keeps its share.
+    middle, end = counts[4:14].sum(), counts[14:24].sum()
+    assert 0.6 < middle / end < 1.7
 
 
 def test_a_path_that_ends_by_itself_needs_no_room_for_the_end(dfs):
@@ -171,6 +186,15 @@ def test_no_scale_comes_nearer_to_zero_than_the_floor_or_leaves_its_range(dfs, s
     ]
     assert min(map(abs, found)) >= 0.3
     assert -0.4 <= min(found) < 0 < max(found) <= 1.2
+
+
+# Where only one side of 0 reaches the floor, scales go there.
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"), [(-2, 0, -0.1), (-0.05, 1.5, 0.1), (-1, 1, 0.1), (0, 1, 0.1)]
+)
+def test_a_scale_at_zero_goes_to_a_side_that_is_in_its_range(dfs, low, high, wanted):
+    merger = dfs(scale_range={"low": low, "high": high, "init": 0})
+    assert {hop.scale for hop in path(merger, 5, 6)[1:]} == {wanted}
 
 
 def test_a_scale_of_zero_is_moved_to_the_floor(dfs):
@@ -288,6 +312,18 @@ def test_models_whose_layers_cannot_follow_each_other_are_refused(save_pico, cha
         Dfs(open_pico(folders))
 
 
+def test_a_tokenizer_of_another_vocabulary_than_the_embeddings_is_refused(save_pico):
+    from transformers import PreTrainedTokenizerFast
+
+    folders = {name: save_pico(name, seed=0) for name in "ab"}
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folders["b"])
+    tokenizer.add_tokens(["word"])
+    tokenizer.save_pretrained(folders["b"])
+    with pytest.raises(PoolError, match="the tokenizer of b does not fit the embeddings of a: "):
+        Dfs(open_pico(folders, tokenizer="b"))
+    assert Dfs(open_pico(folders)).pool.tokenizer_source == "a"
+
+
 def test_an_accepted_difference_does_not_accept_other_shapes(save_pico):
     folders = {"a": save_pico("a", seed=0), "b": save_pico("b", seed=1, intermediate_size=32)}
     with pytest.raises(PoolError, match=r"in layer 0 mlp.down_proj.weight has shape \(16, 32\)"):
@@ -310,7 +346,11 @@ MISTAKES = {
     ),
     "whole scales": (
         {"scale_range": {"low": 0, "high": 3, "kind": "integer"}},
-        "must be linear or log; set merge.scale_range.kind",
+        "must be linear or log for scale=hop, got integer; set merge.scale_range.kind",
+    ),
+    "logarithms of a network": (
+        {"scale": "network", "scale_range": {"low": 0.5, "high": 2, "kind": "log"}},
+        "must be linear for scale=network, got log; set merge.scale_range.kind",
     ),
 }
 

@@ -111,7 +111,7 @@ def test_a_mistake_names_the_option(hybrid, options, sentence):
 def test_a_source_with_the_merge_s_name_is_refused(pico):
     pool = open_pico({"base": pico["base"], "merged": pico["a"], "b": pico["b"]})
     with pytest.raises(ConfigError, match=r"no source may be called merged here; rename it"):
-        TiesDfs(pool, ps=Ties, dfs=Dfs)
+        TiesDfs(pool, ps=partial(Ties, weight=WEIGHT), dfs=Dfs)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,10 @@ def test_a_source_with_the_merge_s_name_is_refused(pico):
         ("merge.ps.density=2", r"density must be in \(0, 1\], got 2.0; set merge.ps.density"),
         ("merge.dfs.repeats=0", "repeats must be at least 1, got 0; set merge.dfs.repeats"),
         ("merge.dfs.sources=[]", "got none alone; add a source .* or to merge.dfs.sources"),
+        (
+            "merge.ps={weight: 1.0, density: 1.0}",
+            "there is nothing to search: .* for example merge.ps.weight=",
+        ),
         ("merge.ps=3", "ps must be a mapping with _target_, got 3; set merge.ps"),
     ],
 )
