@@ -97,7 +97,7 @@ def results(result: Result) -> Table:
     better = "" if higher(result) else ", lower is better"
     table = _table(f"Results: {metric(result)} ({unit}95 % interval{better})")
     extra = _metrics(result)
-    table.add_column("model", overflow="fold", min_width=8)
+    table.add_column("model", overflow="fold", min_width=12)
     for part in PARTS:
         table.add_column(part, justify="right", no_wrap=True)
     table.add_column("winner minus it", justify="right", no_wrap=True)
@@ -128,7 +128,8 @@ def _cells(row: Row, scale: Scale, extra: list[str]) -> list[Text]:
         shown = scale.score(row.entry[part]) if part == "test" else scale.mean(row.entry[part])
         cells.append(Text("failed" if failed else shown, style=style))
     against = row.paired
-    unsure = f" {p_value(against['p'])}" if against and against["p"] >= 0.001 else ""
+    # On a line of its own, or the labels have no room on 80 columns.
+    unsure = f"\n{p_value(against['p'])}" if against and against["p"] >= 0.001 else ""
     cells.append(Text(f"{scale.difference(against)}{unsure}" if against else ""))
     test = row.entry["test"] or {}
     for name in extra:

@@ -90,7 +90,7 @@ class Console(Tracker):
                 self._say(*self._generation_line(news))
             elif isinstance(news, Named) and self._worth_a_line(news):
                 score = _number(news.evaluation.score)
-                self._say(f"{news.name.replace(':', ' '):<26}{score:>6}", f"on {news.part}")
+                self._say(f"{news.name.replace(':', ' '):<31}{score:>6}", f"on {news.part}")
 
     def finish(self, status: Status, result: Mapping[str, Any] | None) -> None:
         """Leave the last frame on the screen and give the terminal back."""

@@ -33,14 +33,14 @@ def test_without_a_terminal_it_writes_one_line_a_generation(new_run):
     console.update()
     console.finish("finished", result)
     lines = text(terminal).splitlines()
-    assert lines[0] == f"{'baseline ja':<26} 0.400  on search"
+    assert lines[0] == f"{'baseline ja':<31} 0.400  on search"
     assert lines[1].startswith(
         "ps generation 0  best 0.020 (so far 0.020)  mean 0.007  4 of 12  1 cached"
     )
     assert lines[2].startswith("ps generation 1  best 0.120 (so far 0.120)")
     assert "8 of 12  1 failed  1 cached" in lines[2]
-    assert lines[3] == f"{'finalist ps 1':<26} 0.700  on select"
-    assert lines[4] == f"{'winner':<26} 0.750  on test"
+    assert lines[3] == f"{'finalist ps 1':<31} 0.700  on select"
+    assert lines[4] == f"{'winner':<31} 0.750  on test"
     assert lines[-1] == "finished after 0:00  best 0.120"
 
 
@@ -60,7 +60,7 @@ def test_two_stages_are_told_apart_and_a_path_has_hops(new_run):
     record = new_run.journal.record
     best = len(hops(record.recipe(record.candidate("dfs", 0, 2).recipe).content))
     assert lines[0].startswith("ps generation 2  best 0.220 (so far 0.220)  mean")
-    assert lines[1] == f"{'finalist ps 1':<26} 0.700  on select"
+    assert lines[1] == f"{'finalist ps 1':<31} 0.700  on select"
     assert lines[2].startswith(f"dfs generation 0  best 0.020 (so far 0.020, {best} hops)  mean")
     assert "4 of 12" in lines[2]
     assert lines[-1] == f"finished after 0:00  best 0.020, {best} hops"
