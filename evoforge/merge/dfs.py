@@ -33,8 +33,8 @@ class Dfs(Merger):
     pass in and all else undecided, so with the first model itself.
 
     A path of more than `max_hops` hops is cut down to them: the slots whose genes are lowest leave
-    it, equals in an order that is always the same and favours no part of the layout. A scale nearer
-    to 0 than `floor` is moved to it, keeping its sign.
+    it; of equals those of the last pass, in an order that is always the same and favours no layer.
+    A scale nearer to 0 than `floor` is moved to it, keeping its sign.
 
     Args:
         pool: the sources.
@@ -167,12 +167,17 @@ class Dfs(Merger):
         # The first layer is in, whatever its gene says.
         chosen = [number for number, gene in enumerate(genes) if gene > 0.5 and number > 0]
         path = self._ended(chosen)
-        # Optimizers that know switches ask for the same gene wherever a slot is in.
-        surest = sorted(chosen, key=lambda number: (-genes[number], number * GOLDEN % 1))
+        surest = sorted(chosen, key=lambda number: self._leaving(number, genes[number]))
         while self.max_hops is not None and len(path) > self.max_hops:
             surest.pop()
             path = self._ended(sorted(surest))
         return path
+
+    def _leaving(self, number: int, gene: float) -> tuple[float, int, float]:
+        """Return where a slot stands among those that leave too long a path, the last one first."""
+        # Optimizers that know switches ask for the same gene wherever a slot is in. Then the first
+        # pass counts, in which every layer has its place, and no layer over another.
+        return (-gene, number // len(self._layers), number * GOLDEN % 1)
 
     def _ended(self, chosen: Sequence[int]) -> list[Slot]:
         path = [self._slots[0], *(self._slots[number] for number in chosen)]

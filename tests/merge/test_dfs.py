@@ -109,17 +109,20 @@ def test_of_equally_sure_slots_the_same_leave_whatever_else_is_in(dfs):
     assert names(path(merger, 1, 2, 5, 6)) == ["a0", "a2", "b1", "a3"]
 
 
-def test_too_long_paths_of_an_optimizer_that_knows_switches_lose_no_part_of_the_layout(dfs):
-    merger = dfs(repeats=3, scale="none", max_hops=8)
+def test_of_equally_sure_slots_those_of_the_last_pass_leave_first(dfs):
+    merger = dfs(max_hops=4)
+    # Slot 10 is the second pass's a2, with 0.18 before 1 and 6 but in a later pass.
+    assert names(path(merger, 1, 6, 10)) == ["a0", "a1", "b2", "a3"]
+
+
+def test_too_long_paths_of_an_optimizer_that_knows_switches_favour_no_layer(dfs):
+    merger = dfs(repeats=1, scale="none", max_hops=4, init_first=0.5)
     asked = CmaEs(merger.space, population=400, seed=0).ask()
     assert set(np.unique(asked)) == {0.25, 0.75}
-    counts = np.zeros(24)
-    for genome in asked:
-        kept = merger._walked(genome)
-        counts[[merger._slots.index(slot) for slot in kept if slot in merger._slots]] += 1
-    # The first pass of a is in from the start; of the rest each half keeps its share.
-    middle, end = counts[4:14].sum(), counts[14:24].sum()
-    assert 0.6 < middle / end < 1.7
+    kept = [slot.name for genome in asked for slot in merger._walked(genome)]
+    counts = {model: sum(f".{model}" in name for name in kept) for model in "ab"}
+    # Both ends are a's; two hops are left for three layers of a and four of b.
+    assert 0.5 < (counts["a"] - 800) / counts["b"] < 1.5
 
 
 def test_a_path_that_ends_by_itself_needs_no_room_for_the_end(dfs):
