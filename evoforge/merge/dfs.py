@@ -167,7 +167,7 @@ class Dfs(Merger):
         # The first layer is in, whatever its gene says.
         chosen = [number for number, gene in enumerate(genes) if gene > 0.5 and number > 0]
         path = self._ended(chosen)
-        surest = sorted(chosen, key=lambda number: self._leaving(number, genes[number]))
+        surest = sorted(chosen, key=lambda number: self._leaving(number, float(genes[number])))
         while self.max_hops is not None and len(path) > self.max_hops:
             surest.pop()
             path = self._ended(sorted(surest))
