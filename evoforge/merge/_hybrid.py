@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.merge.dfs import Dfs
@@ -87,7 +88,7 @@ class Hybrid(Merger):
         weights = self.ps.space.dim
         return self.dfs.over(self.ps.recipe(genome[:weights])).recipe(genome[weights:])
 
-    def build(self, recipe: Recipe) -> Any:
+    def build(self, recipe: Recipe) -> Candidate:
         """Return the candidate of a recipe; nothing is computed yet."""
         return Mergers(self.pool).build(recipe)
 

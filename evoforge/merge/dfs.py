@@ -5,7 +5,7 @@ from copy import copy
 from functools import cached_property
 from typing import Any
 
-from evoforge.candidate import SCALE_TARGETS, ScaleTarget
+from evoforge.candidate import SCALE_TARGETS, Candidate, ScaleTarget
 from evoforge.errors import ConfigError
 from evoforge.merge._path import check_foldable
 from evoforge.merge._scales import Scale, Slot, scales
@@ -78,7 +78,7 @@ class Dfs(Merger):
         init_rest: float = 0.5,
     ) -> None:
         names = [source.name for source in pool.sources] if sources is None else list(sources)
-        _check_sources(names, merged)
+        _check_sources(names, merged, pool)
         _check_numbers(repeats, scale_target, init_first=init_first, init_rest=init_rest)
         super().__init__(pool if merged else pool.led_by(names[0]))
         self.pool.check_tokenizer()
@@ -201,8 +201,8 @@ class Dfs(Merger):
             raise ConfigError("the first model of this path is a merge, which is not given yet")
         return {"name": name, "hash": self._merged.hash, "recipe": self._merged.content}
 
-    def build(self, recipe: Recipe) -> Any:
-        """Return the candidate of a recipe; nothing is computed."""
+    def build(self, recipe: Recipe) -> Candidate:
+        """Return the candidate of a recipe; nothing is computed yet."""
         return Mergers(self.pool).build(recipe)
 
     def baselines(self) -> dict[str, Recipe]:
@@ -244,7 +244,12 @@ def _recipe(
     )
 
 
-def _check_sources(names: Sequence[str], merged: bool) -> None:
+def _check_sources(names: Sequence[str], merged: bool, pool: Pool) -> None:
+    known = [source.name for source in pool.members]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(
+            f"sources must name some of {', '.join(known)}, got {unknown[0]}; set merge.sources"
+        )
     if len(names) < (1 if merged else 2):
         raise ConfigError(
             f"a path needs two models or more, got {', '.join(names) or 'none'} alone; add a "

@@ -336,7 +336,10 @@ def test_an_accepted_difference_does_not_accept_other_shapes(save_pico):
 MISTAKES = {
     "one model": ({"sources": ["a"]}, "two models or more, got a alone; .*merge.sources"),
     "a model twice": ({"sources": ["a", "a"]}, "each model once, got a, a; .*set merge.sources"),
-    "an unknown model": ({"sources": ["a", "z"]}, "must name one of base, a, b, c, got z"),
+    "an unknown model": (
+        {"sources": ["a", "z"]},
+        "some of base, a, b, c, got z; set merge.sources",
+    ),
     "no passes": ({"repeats": 0}, "repeats must be at least 1, got 0; set merge.repeats"),
     "an unknown way": ({"scale": "all"}, "scale must be one of none, .*got all; set merge.scale"),
     "an unknown target": ({"scale_target": "x"}, "one of stream, branch, got x; set merge.scale_t"),
