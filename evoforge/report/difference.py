@@ -57,7 +57,9 @@ def differences(settings: Sequence[Settings]) -> list[Settings]:
 
 def _follows_seed(key: str, known: Sequence[Settings]) -> bool:
     """Whether a setting is the run's seed handed on, as to the optimizer."""
-    return key.endswith(f".{SEED}") and all(own.get(key) == own.get(SEED) for own in known)
+    # Not every run has every option: a path has no masks to seed.
+    having = [own for own in known if key in own]
+    return key.endswith(f".{SEED}") and all(own[key] == own.get(SEED) for own in having)
 
 
 def _varies(key: str, known: Sequence[Settings]) -> bool:

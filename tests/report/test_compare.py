@@ -185,5 +185,10 @@ def test_a_seed_that_is_handed_on_is_not_told_twice():
     assert differences([one, two]) == [{"task.seed": 6, "seed": 1}, {"task.seed": 5, "seed": 2}]
 
 
+def test_a_seed_that_only_some_runs_hand_on_is_not_told_twice():
+    runs = [{"seed": 1, "merge.seed": 1}, {"seed": 2, "merge.seed": 2}, {"seed": 1}]
+    assert differences(runs) == [{"seed": 1}, {"seed": 2}, {"seed": 1}]
+
+
 def test_a_run_without_settings_does_not_count():
     assert differences([{"seed": 1}, {"seed": 2}, {}]) == [{"seed": 1}, {"seed": 2}, {"seed": None}]
