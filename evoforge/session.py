@@ -70,6 +70,7 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     task = config.build(cfg["task"], "task")
     merger = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models"))
     pool = merger.pool
+    _check_stages(cfg["stages"], [phase.name for phase in merger.phases])
     stages = tuple(_stage(cfg, phase, task, limits) for phase in merger.phases)
     evaluator = config.build(cfg["evaluator"], "evaluator", task=task, pool=pool)
     mergers = Mergers(pool)
@@ -102,11 +103,34 @@ def _stage(cfg: Mapping[str, Any], phase: Phase, task: Task, limits: Mapping[str
     return Stage(
         phase.name,
         phase.merger,
-        config.build(cfg["optimizer"], "optimizer", space=phase.merger.space),
-        config.build(cfg["fitness"], "fitness", items=task.items("search")),
+        config.build(_node(cfg, phase, "optimizer"), "optimizer", space=phase.merger.space),
+        config.build(_node(cfg, phase, "fitness"), "fitness", items=task.items("search")),
         budget.part(phase.done, phase.share),
         facts,
     )
+
+
+def _node(cfg: Mapping[str, Any], phase: Phase, noun: str) -> dict[str, Any]:
+    """Return the options of a part of one search: the run's, and what is said of this search."""
+    return {**cfg[noun], **cfg["stages"].get(phase.name, {}).get(noun, {})}
+
+
+def _check_stages(given: Any, names: Sequence[str]) -> None:
+    """Refuse options of searches that this run does not have."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"stages must be a mapping, got {given!r}; set stages")
+    for name, parts in given.items():
+        if name not in names:
+            raise ConfigError(
+                f"stages must name searches of this run ({', '.join(names)}), got {name}; "
+                "set stages"
+            )
+        for noun in parts if isinstance(parts, Mapping) else [parts]:
+            if noun not in ("optimizer", "fitness") or not isinstance(parts[noun], Mapping):
+                raise ConfigError(
+                    f"stages.{name} must hold options of optimizer or fitness, got {noun}; "
+                    f"set stages.{name}"
+                )
 
 
 def _check_whole(cfg: Mapping[str, Any], option: str, least: int) -> None:

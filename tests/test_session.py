@@ -4,7 +4,7 @@ import time
 import pytest
 
 from evoforge import export, session
-from evoforge.errors import MergeError
+from evoforge.errors import ConfigError, MergeError
 from evoforge.record import Record
 
 SMALL = [
@@ -60,3 +60,34 @@ def test_a_deleted_picture_of_the_path_is_drawn_again(run):
     (folder / "path.png").unlink()
     run()
     assert (folder / "path.png").is_file()
+
+
+HYBRID = ["merge=ties_dfs", "merge.dfs.sources=[ja]"]
+
+
+def test_each_search_can_have_options_of_its_own(compose):
+    own = ["+stages.dfs.optimizer.population=24", "+stages.ps.fitness.size=32"]
+    ps, dfs = session.assemble(compose(*HYBRID, *own)).stages
+    assert (ps.optimizer.population, dfs.optimizer.population) == (9, 24)
+    assert (ps.fitness.size, dfs.fitness.size) == (32, 128)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        (
+            "+stages.dsf.optimizer.population=9",
+            r"searches of this run \(ps, dfs\), got dsf; set sta",
+        ),
+        (
+            "+stages.dfs.optimiser.population=9",
+            "must hold options of optimizer or fitness, got opt",
+        ),
+        ("+stages.dfs.optimizer.popsize=9", "optimizer has no option popsize"),
+        ("+stages.dfs=3", "must hold options of optimizer or fitness, got 3; set stages.dfs"),
+        ("stages=3", "stages must be a mapping, got 3; set stages"),
+    ],
+)
+def test_options_of_no_search_are_refused(compose, override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        session.assemble(compose(*HYBRID, override))
