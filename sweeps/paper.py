@@ -137,9 +137,9 @@ def search_all(root: Path, options: Sequence[str], console: Console) -> None:
 def best_path(root: Path) -> Path | None:
     """Return the picture of the best path that data-flow search alone found."""
     folders = [folder_of(root, ROWS["DFS"], seed) for seed in SEEDS]
-    scores = [
-        json.loads((f / "result.json").read_text())["winner"]["test"]["score"] for f in folders
-    ]
+    # By the items that choose, not by those that judge.
+    winners = [json.loads((folder / "result.json").read_text())["winner"] for folder in folders]
+    scores = [winner["select"]["score"] for winner in winners]
     picture = folders[scores.index(max(scores))] / "path.png"
     return picture if picture.is_file() else None
 
