@@ -11,7 +11,7 @@ from torch import nn
 from evoforge.candidate import Candidate, Walk
 from evoforge.errors import ConfigError, MergeError
 from evoforge.evaluator._hops import assemble
-from evoforge.models.layout import blocks_at, place
+from evoforge.models.layout import blocks_at
 from evoforge.models.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -153,8 +153,8 @@ class LiveModel:
         if name not in self._others:
             # Of all but the first only the layers are kept.
             self._others[name] = self._make(walk.members[name].settings, part=self._at)
-        inside = [tensor for tensor in candidate.names if place(tensor).block is not None]
-        return self._others[name].write(candidate, inside)
+        body = self._others[name]
+        return body.write(candidate, [tensor for tensor in candidate.names if tensor in body.slots])
 
     def _layers(self, walk: Walk, name: str) -> Any:
         if walk.members[name] is walk.first:

@@ -17,8 +17,9 @@ import torch
 
 from evoforge.candidate import Candidate, Member, Walk
 from evoforge.errors import ConfigError, MergeError
-from evoforge.models.layout import Place, block_tensors, in_block, num_blocks, place
+from evoforge.models.layout import Place, block_tensors, in_block, place
 from evoforge.models.pool import Pool
+from evoforge.models.source import Source
 from evoforge.path import Hop, hops
 from evoforge.recipe import Recipe
 
@@ -172,11 +173,15 @@ def _member(
     ref: Mapping[str, Any], recipe: Recipe, pool: Pool, inner: Callable[[Recipe], Candidate]
 ) -> Member:
     if "recipe" in ref:
-        found = inner(Recipe(ref["recipe"]))
-        return Member(found, num_blocks(found.names), pool.reference.per_layer)
+        # A merge of weights has the blocks that the reference has.
+        return _as_member(inner(Recipe(ref["recipe"])), pool.reference)
     pool.check_hash(ref, recipe.hash)
     source = pool.member(ref["name"])
-    return Member(Whole(pool, source.name), num_blocks(tuple(source.tensors)), source.per_layer)
+    return _as_member(Whole(pool, source.name), source)
+
+
+def _as_member(candidate: Candidate, source: Source) -> Member:
+    return Member(candidate, source.num_layers, source.per_layer)
 
 
 def _check(path: tuple[Hop, ...], members: Mapping[str, Member]) -> None:

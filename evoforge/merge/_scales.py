@@ -84,9 +84,6 @@ class Scales(ABC):
         low, high, init = self.given.low, self.given.high, self.given.init
         return init + position * (high - init if position > 0 else init - low)
 
-    def _param(self, name: str) -> Param:
-        return self.given.param(name)
-
 
 class Constant(Scales):
     """The same scale for all, which is not searched; 1 leaves the stream as it is."""
@@ -108,7 +105,7 @@ class PerHop(Scales):
     @property
     def params(self) -> list[Param]:
         """One for each slot."""
-        return [self._param(f"{slot.name}.scale") for slot in self.slots]
+        return [self.given.param(f"{slot.name}.scale") for slot in self.slots]
 
     def between(self, values: Values, path: Sequence[Slot]) -> list[float]:
         """Return the scale of each slot on the path."""
@@ -122,7 +119,7 @@ class Pair(Scales):
     def params(self) -> list[Param]:
         """One for each ordered pair of layers."""
         return [
-            self._param(self._name(i, j))
+            self.given.param(self._name(i, j))
             for i in range(len(self.layers))
             for j in range(len(self.layers))
         ]

@@ -10,7 +10,6 @@ from evoforge.errors import ConfigError
 from evoforge.merge._path import check_foldable
 from evoforge.merge._scales import Scale, Slot, scales
 from evoforge.merge.base import Merger, Mergers
-from evoforge.models.layout import num_blocks
 from evoforge.models.pool import Pool
 from evoforge.path import Hop, written
 from evoforge.recipe import FORMAT, Recipe
@@ -83,10 +82,10 @@ class Dfs(Merger):
         super().__init__(pool if merged else pool.led_by(names[0]))
         self.pool.check_tokenizer()
         self.pool.check_layers(list(dict.fromkeys([self.pool.reference.name, *names])))
-        depths = [num_blocks(tuple(self.pool.tensors(name))) for name in names]
+        depths = [self.pool.member(name).num_layers for name in names]
         if merged:
             names.insert(0, MERGED)
-            depths.insert(0, num_blocks(self.pool.names))
+            depths.insert(0, self.pool.reference.num_layers)
         self.depths = dict(zip(names, depths, strict=True))
         self.scale_target = scale_target
         self.max_hops = max_hops
@@ -223,7 +222,7 @@ class Dfs(Merger):
 
 def whole(pool: Pool, name: str) -> Recipe:
     """Return the recipe of a source as it is: the path through all of its layers."""
-    layers = range(num_blocks(tuple(pool.tensors(name))))
+    layers = range(pool.member(name).num_layers)
     refs = [{"name": name, "hash": pool.hash(name)}]
     return _recipe([Hop(name, layer) for layer in layers], refs, "stream", pool)
 

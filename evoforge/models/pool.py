@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from evoforge.errors import ConfigError, PoolError
-from evoforge.models.layout import block_tensors, num_blocks
+from evoforge.models.layout import block_tensors
 from evoforge.models.source import PER_LAYER, Source, SourceSpec, open_source
 from evoforge.models.tokenizer import difference, load_tokenizer
 from evoforge.models.weights import Weights
@@ -284,7 +284,7 @@ def _check_blocks(first: Source, source: Source) -> None:
     """Refuse blocks that hold other tensors than the first block of the first source."""
     wanted = {n: first.tensors[full].shape for n, full in block_tensors(first.tensors, 0).items()}
     for model in (first, source):
-        for block in range(num_blocks(tuple(model.tensors))):
+        for block in range(model.num_layers):
             found = block_tensors(model.tensors, block)
             shapes = {name: model.tensors[full].shape for name, full in found.items()}
             for name in sorted({*wanted, *shapes}):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evoforge.errors import ConfigError, PoolError
+from evoforge.models.layout import num_blocks
 from evoforge.models.weights import Weights
 from evoforge.recipe import digest
 
@@ -114,6 +115,15 @@ class Source:
             ) from error
         settings: dict[str, Any] = config.to_dict()
         return settings
+
+    @cached_property
+    def num_layers(self) -> int:
+        """The number of transformer blocks.
+
+        Raises:
+            PoolError: the blocks are not numbered 0, 1, 2 ...
+        """
+        return num_blocks(tuple(self.tensors))
 
     @property
     def per_layer(self) -> dict[str, list[Any]]:

@@ -5,6 +5,7 @@ started.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +15,7 @@ from evoforge.errors import ConfigError
 from evoforge.path import hops, short
 from evoforge.record import ItemResult, Record
 from evoforge.report.result import BASELINE
+from evoforge.report.route import winning
 from evoforge.report.statistics import interval, paired
 
 WINNER = "winner"
@@ -58,14 +60,13 @@ def lines(methods: Mapping[str, Sequence[Path]], baselines: Mapping[str, str]) -
     for label, folders in methods.items():
         winners, paths = [], []
         for folder in folders:
-            record = _open(folder)
-            winners.append(_results(record, WINNER))
-            path = hops(record.recipe(_recipe(record)).content)
-            paths.append(short(path) if path else "")
-            for name, shown in baselines.items():
-                if name not in found and (f"{BASELINE}{name}", "test") in record.roles():
-                    found[name] = line(shown, [_results(record, f"{BASELINE}{name}")])
-            record.close()
+            with closing(_open(folder)) as record:
+                winners.append(_results(record, WINNER))
+                path = hops(winning(record) or {})
+                paths.append(short(path) if path else "")
+                for name, shown in baselines.items():
+                    if name not in found and (f"{BASELINE}{name}", "test") in record.roles():
+                        found[name] = line(shown, [_results(record, f"{BASELINE}{name}")])
         searched.append(line(label, winners, tuple(filter(None, paths))))
     if missing := [name for name in baselines if name not in found]:
         raise ConfigError(f"no run has scored {missing[0]}; run the rows again")
@@ -137,10 +138,6 @@ def _open(folder: Path) -> Record:
         record.close()
         raise ConfigError(f"{folder} is not finished; go on with resume={folder}")
     return record
-
-
-def _recipe(record: Record) -> str:
-    return record.evaluation(record.roles()[WINNER, "test"]).recipe
 
 
 def _results(record: Record, name: str) -> tuple[ItemResult, ...]:
