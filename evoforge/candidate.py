@@ -42,6 +42,18 @@ class Candidate(Protocol):
         """Return what fixes one tensor's values: equal keys, equal bytes."""
         ...
 
+    def shape(self, name: str) -> torch.Size:
+        """Return the shape of one tensor."""
+        ...
+
+    def write(self, name: str, out: torch.Tensor) -> None:
+        """Make one merged tensor in its place: of its shape, any floating type, any device.
+
+        Raises:
+            MergeError: the tensor is not finite there.
+        """
+        ...
+
     def tensor(self, name: str) -> torch.Tensor:
         """Return one merged tensor in float32.
 

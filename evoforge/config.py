@@ -89,24 +89,46 @@ def _check_options(called: Any, node: Mapping[str, Any], option: str) -> None:
             raise ConfigError(
                 f"{option} has no option {key}{_guess(key, known)}; it has {', '.join(known)}"
             )
-        if isinstance(value, Mapping) and "_target_" in value:
-            nested = _load(value, f"{option}.{key}")
-            _check_options(nested, value, f"{option}.{key}")
-        elif wanted := _mismatch(value, hints[key]):
+        for name, inner in _nodes(key, value, hints[key]).items():
+            _check_options(_load(inner, f"{option}.{name}"), inner, f"{option}.{name}")
+        if _nodes(key, value, hints[key]):
+            continue
+        if wanted := _mismatch(value, hints[key]):
             raise ConfigError(f"{key} must be {wanted}, got {value!r}; set {option}.{key}")
+
+
+def _nodes(key: str, value: Any, hint: Any) -> dict[str, Mapping[str, Any]]:
+    """Return the configuration nodes that an option holds, by their names below the parent's."""
+    if not isinstance(value, Mapping):
+        return {}
+    if "_target_" in value:
+        return {key: value}
+    if get_origin(hint) is not Mapping or get_origin(get_args(hint)[1]) is not Callable:
+        return {}
+    for name, inner in value.items():
+        if not isinstance(inner, Mapping) or "_target_" not in inner:
+            raise ConfigError(f"{key}.{name} must be an option with its settings, got {inner!r}")
+    return {f"{key}.{name}": inner for name, inner in value.items()}
 
 
 def _with_makers(called: Any, node: Mapping[str, Any]) -> dict[str, Any]:
     """Leave nested objects unmade where a constructor wants to make them itself.
 
-    It says so by an annotation: `ps: Callable[..., Merger]`.
+    It says so by an annotation: `ps: Callable[..., Merger]`, or a mapping of such.
     """
     hints = get_type_hints(called.__init__ if inspect.isclass(called) else called)
-    makers = {key for key, hint in hints.items() if get_origin(hint) is Callable}
-    return {
-        key: {**value, "_partial_": True} if key in makers and isinstance(value, Mapping) else value
-        for key, value in node.items()
-    }
+
+    def unmade(key: str, value: Any) -> Any:
+        hint = hints.get(key)
+        if not isinstance(value, Mapping):
+            return value
+        if get_origin(hint) is Callable:
+            return {**value, "_partial_": True}
+        if _nodes(key, value, hint) and "_target_" not in value:
+            return {name: {**inner, "_partial_": True} for name, inner in value.items()}
+        return value
+
+    return {key: unmade(key, value) for key, value in node.items()}
 
 
 def _mismatch(value: Any, hint: Any) -> str | None:

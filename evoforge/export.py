@@ -86,27 +86,24 @@ def _write(
     card: str,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    from transformers import AutoConfig
-
-    reference = pool.reference
     state: dict[str, torch.Tensor] = {}
     for done, name in enumerate(candidate.names, start=1):
-        state[name] = candidate.tensor(name).to(pool.dtype).contiguous()
+        state[name] = torch.empty(candidate.shape(name), dtype=pool.dtype)
+        candidate.write(name, state[name])
         if progress:
             progress(done, len(candidate.names))
     # The hub's library announces the folder that is not final yet; its logger has no proper name.
     logging.getLogger(inspect.getfile(save_torch_state_dict)).setLevel(logging.WARNING)
     save_torch_state_dict(state, folder, metadata={"format": "pt"})
-    config = AutoConfig.from_pretrained(
-        reference.folder, trust_remote_code=reference.spec.trust_remote_code
-    )
+    config = pool.model_config()
     for key, value in candidate.settings.items():
         setattr(config, key, value)
     config.dtype = pool.dtype
     config.save_pretrained(folder)
-    generation = reference.folder / "generation_config.json"
-    if generation.is_file():
-        shutil.copyfile(generation, folder / generation.name)
+    generation = pool.generation_settings()
+    if generation is not None:
+        text = json.dumps(generation, indent=2, ensure_ascii=False)
+        (folder / "generation_config.json").write_text(text + "\n", "utf-8")
     pool.tokenizer.save_pretrained(folder)
     (folder / "recipe.json").write_text(recipe.text + "\n", "utf-8")
     (folder / "README.md").write_text(card, "utf-8")

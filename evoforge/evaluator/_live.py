@@ -11,6 +11,7 @@ from torch import nn
 from evoforge.candidate import Candidate, Walk
 from evoforge.errors import ConfigError, MergeError
 from evoforge.evaluator._hops import assemble
+from evoforge.evaluator._slots import find_slots
 from evoforge.models.layout import blocks_at
 from evoforge.models.pool import Pool
 
@@ -27,10 +28,11 @@ class Body:
         device: where the model lives.
         attention: the implementation of attention, as transformers names it.
         settings: in which its config.json differs from the reference's.
+        names: of the tensors that will be written, as in the checkpoints.
         part: the name of the only part to keep; empty for the whole model.
 
     Raises:
-        ConfigError: transformers cannot build the architecture.
+        ConfigError: transformers cannot build the architecture, or the tensors are not the model's.
     """
 
     def __init__(
@@ -39,14 +41,15 @@ class Body:
         device: str,
         attention: str,
         settings: Mapping[str, Any],
+        names: Sequence[str],
         part: str = "",
     ) -> None:
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM
         from transformers.initialization import no_init_weights
 
         reference = pool.reference
         trust = reference.spec.trust_remote_code
-        config = AutoConfig.from_pretrained(reference.folder, trust_remote_code=trust)
+        config = pool.model_config()
         for key, value in settings.items():
             setattr(config, key, value)
         try:
@@ -61,10 +64,16 @@ class Body:
                 "set evaluator.attention"
             ) from error
         model.tie_weights()  # part of drawing weights, which was left out
+        places = find_slots(model, names, reference.name)
         self.model: Any = model.get_submodule(part).eval().to(device)
         before = f"{part}." if part else ""
-        slots = self.model.state_dict(keep_vars=True)
-        self.slots: dict[str, torch.Tensor] = {before + name: slots[name] for name in slots}
+        state = self.model.state_dict(prefix=before, keep_vars=True)
+        self.at = blocks_at([slot.parameter for slot in places.values()])
+        self.slots: dict[str, torch.Tensor] = {
+            name: slot.of(state[slot.parameter])
+            for name, slot in places.items()
+            if slot.parameter in state
+        }
         self._written: dict[str, Hashable] = {}
 
     def write(self, candidate: Candidate, names: Sequence[str]) -> int:
@@ -80,20 +89,17 @@ class Body:
                 continue
             # Should merging fail, the slot holds neither the old tensor's key nor the new one's.
             self._written.pop(name, None)
-            self._store(name, candidate.tensor(name))
+            self._merge(candidate, name)
             self._written[name] = key
             merged += 1
         return merged
 
     @torch.no_grad()
-    def _store(self, name: str, tensor: torch.Tensor) -> None:
+    def _merge(self, candidate: Candidate, name: str) -> None:
         slot = self.slots[name]
-        if slot.shape != tensor.shape:
-            raise MergeError(f"the merged {name} has shape {tuple(tensor.shape)}")
-        slot.copy_(tensor)
-        # What float32 holds may be beyond float16.
-        if slot.dtype == torch.float16 and not torch.isfinite(slot).all():
-            raise MergeError(f"the merged {name} does not fit into float16; set models.dtype")
+        if slot.shape != candidate.shape(name):
+            raise MergeError(f"the merged {name} has shape {tuple(candidate.shape(name))}")
+        candidate.write(name, slot)
 
 
 class LiveModel:
@@ -115,11 +121,9 @@ class LiveModel:
 
     def __init__(self, pool: Pool, *, device: str, attention: str) -> None:
         self._make = partial(Body, pool, device, attention)
-        body = self._make({})
-        _check_names(pool, body)
-        self._body = body
+        self._body = self._make({}, pool.names)
         self._others: dict[str, Body] = {}
-        self._at = blocks_at(pool.names)
+        self._at = self._body.at
         self._own = self.model.get_submodule(self._at)
         lists = pool.reference.per_layer
         self._own_settings = {"num_hidden_layers": len(self._own), **lists}
@@ -152,7 +156,9 @@ class LiveModel:
             return self._body.write(candidate, candidate.names)
         if name not in self._others:
             # Of all but the first only the layers are kept.
-            self._others[name] = self._make(walk.members[name].settings, part=self._at)
+            self._others[name] = self._make(
+                walk.members[name].settings, candidate.names, part=self._at
+            )
         body = self._others[name]
         return body.write(candidate, [tensor for tensor in candidate.names if tensor in body.slots])
 
@@ -170,21 +176,3 @@ class LiveModel:
             setattr(self.model.config, key, value)
         if hasattr(decoder, "has_sliding_layers"):
             decoder.has_sliding_layers = "sliding_attention" in self.model.config.layer_types
-
-
-def _check_names(pool: Pool, body: Body) -> None:
-    """Refuse checkpoints whose tensors are not the model's."""
-    kind = type(body.model).__name__
-    missing = [name for name in pool.names if name not in body.slots]
-    if missing:
-        raise ConfigError(
-            f"{pool.reference.name} has the tensor {missing[0]}, which {kind} has "
-            "not; evoforge cannot merge this architecture yet"
-        )
-    # A tied weight is listed once, under the name that checkpoints store it by.
-    for name, _ in body.model.named_parameters():
-        if name not in pool.names:
-            raise ConfigError(
-                f"{pool.reference.name} has no tensor {name}, which {kind} needs; "
-                "copy or download the model again"
-            )

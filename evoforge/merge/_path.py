@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from evoforge.candidate import Candidate, Member, Walk
-from evoforge.errors import ConfigError, MergeError
+from evoforge.errors import ConfigError
+from evoforge.merge._finite import check_finite
 from evoforge.models.layout import Place, block_tensors, in_block, place
 from evoforge.models.pool import Pool
 from evoforge.models.source import Source
@@ -51,6 +52,19 @@ class Whole:
     def key(self, name: str) -> Hashable:
         """Return what fixes a tensor's values: which source it is of."""
         return (self.identity, name)
+
+    def shape(self, name: str) -> torch.Size:
+        """Return the shape of a tensor."""
+        return self._tensors[name].shape
+
+    def write(self, name: str, out: torch.Tensor) -> None:
+        """Copy a tensor into `out`.
+
+        Raises:
+            MergeError: it does not fit into the type of `out`.
+        """
+        out.copy_(self._tensors[name])
+        check_finite(name, out)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor in float32."""
@@ -118,20 +132,32 @@ class PathCandidate:
         candidate, origin, factor = self._made_of(name)
         return (candidate.key(origin), origin, factor)
 
+    def shape(self, name: str) -> torch.Size:
+        """Return the shape of a tensor of the plain checkpoint."""
+        candidate, origin, _ = self._made_of(name)
+        return candidate.shape(origin)
+
+    def write(self, name: str, out: torch.Tensor) -> None:
+        """Make a tensor of the plain checkpoint in its place.
+
+        Raises:
+            MergeError: it is not finite there.
+        """
+        candidate, origin, factor = self._made_of(name)
+        if factor == 1.0:
+            return candidate.write(origin, out)
+        out.copy_(candidate.tensor(origin) * factor)
+        check_finite(f"{name}, with the scales folded in,", out)
+
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor of the plain checkpoint in float32.
 
         Raises:
             MergeError: it is not finite.
         """
-        candidate, origin, factor = self._made_of(name)
-        tensor = candidate.tensor(origin)
-        if factor == 1.0:
-            return tensor
-        folded = tensor * factor
-        if not torch.isfinite(folded).all():
-            raise MergeError(f"{name} has values that are not finite once the scales are folded in")
-        return folded
+        out = torch.empty(self.shape(name))
+        self.write(name, out)
+        return out
 
     def _made_of(self, name: str) -> tuple[Candidate, str, float]:
         number, origin = self._origins[name]

@@ -12,14 +12,30 @@ import torch
 ROW = 1 << 14
 
 
+class Total:
+    """A sum in float64 over elements that come in blocks, whose sizes must not depend on threads."""
+
+    def __init__(self) -> None:
+        self._sums: list[torch.Tensor] = []
+
+    def add(self, values: torch.Tensor) -> None:
+        """Add the next elements."""
+        flat = values.reshape(-1)
+        whole = flat.numel() // ROW * ROW
+        self._sums.append(flat[:whole].view(-1, ROW).sum(1, dtype=torch.float64))
+        self._sums.append(flat[whole:].sum(dtype=torch.float64).reshape(1))
+
+    @property
+    def value(self) -> float:
+        """The sum so far."""
+        return math.fsum(torch.cat(self._sums).tolist())
+
+
 def total(values: torch.Tensor) -> float:
-    """Return the sum of all elements in float64: rows of fixed length, then the rows' sums."""
-    flat = values.reshape(-1)
-    whole = flat.numel() // ROW * ROW
-    rows = flat[:whole].view(-1, ROW).sum(1, dtype=torch.float64)
-    rest = flat[whole:].sum(dtype=torch.float64)
-    # Short enough to be summed by one thread for any tensor that exists.
-    return float(rows.sum() + rest)
+    """Return the sum of all elements in float64."""
+    found = Total()
+    found.add(values)
+    return found.value
 
 
 def dot(first: torch.Tensor, second: torch.Tensor) -> float:

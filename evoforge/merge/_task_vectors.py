@@ -1,222 +1,170 @@
 """The arithmetic of task vectors: drop, rescale, elect, add.
 
-Task arithmetic, TIES and DARE are these four steps with different settings; each method's module
-says which. All functions take and return float32 and change nothing they are given.
+Task arithmetic, TIES, DARE, Breadcrumbs and DELLA are these four steps with different settings;
+each method's module says which.
 """
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from hashlib import blake2b
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, get_args
 
-import numpy as np
 import torch
 
-from evoforge.merge._reduce import total
+from evoforge.errors import ConfigError
+from evoforge.merge._engine import parts
+from evoforge.merge._masks import as_float, mask_numbers
+from evoforge.merge._part import Numbers, Part, Whole
+from evoforge.merge._reduce import Total
+from evoforge.merge._tensors import TensorMerger
+from evoforge.space import Range
 
+Rescale = Literal["expected", "l1", "none"]
+RESCALES: tuple[Rescale, ...] = get_args(Rescale)
+Elect = Literal["weighted", "raw"]
+ELECTS: tuple[Elect, ...] = get_args(Elect)
 # Below this a sum of weights, or a norm, counts as nothing.
 EPSILON = 1e-8
 NORM_EPSILON = 1e-7
-# Elements hashed together: small enough for the caches.
-BLOCK = 1 << 18
-# Elements of a tensor up to which something is kept for each of them between candidates.
-SMALL = 1 << 18
-# Exponent and four bits of the mantissa: 4096 bins of magnitudes.
-SHIFT = 19
-# The golden ratio's fraction, as an odd 32-bit word: spreads counters over all words.
-GOLDEN = 0x9E3779B1
 
 
-def add(
-    base: torch.Tensor,
-    deltas: Sequence[torch.Tensor],
-    weights: Sequence[float],
-    factors: Sequence[float],
-    *,
-    elect: bool,
-    normalize: bool,
-    lambda_: float,
-) -> torch.Tensor:
-    """Return the base plus `lambda_` times the weighted sum of task vectors.
+class TaskVectors(TensorMerger):
+    """The base plus a weighted sum of what is kept of each task vector.
 
-    With `elect`, the sign of each element is that of the weighted sum (0 counts as +), and only
-    elements of that sign are added. With `normalize`, the sum is divided by the weights that took
-    part in it: of each element, or of all sources where nothing is elected.
+    theta = base + lambda sum_m w_m f_m keep(delta_m), where f_m makes up for what was dropped.
+    `elects` says whether the sign of each element is elected, so that only elements of that sign
+    are added.
+    """
 
-    Args:
-        base: float32, any shape.
-        deltas: task vectors of that shape.
-        weights: one for each task vector.
-        factors: what each task vector is multiplied by before that, see `rescaling`.
-        elect: whether signs are elected.
-        normalize: whether to divide by the weights.
-        lambda_: factor on the whole sum.
+    elects: ClassVar[bool] = False
+
+    def numbers(self, whole: Whole) -> Numbers:
+        """Return weights, the factors on task vectors, and the factor on their sum."""
+        weights = whole.column("weight")
+        summed = sum(weights)
+        divides = self._normalizes and not self.elects and abs(summed) >= EPSILON
+        gain = whole.shared["lambda_"] / (summed if divides else 1.0)
+        numbers = {
+            "weight": torch.tensor(weights),
+            "gain": torch.tensor(gain),
+            **self.dropping(whole),
+        }
+        factors = self.factors(whole, numbers)
+        scaled = [weight * factor for weight, factor in zip(weights, factors, strict=True)]
+        return {**numbers, "scaled": torch.tensor(scaled)}
+
+    @property
+    def _normalizes(self) -> bool:
+        return bool(self.options["normalize"])
+
+    def mask_numbers(self, whole: Whole, densities: Sequence[float]) -> Numbers:
+        """Return the numbers of random masks fixed by seed, source and tensor."""
+        keys = [
+            f"{self.options['seed']}/{self.pool.hash(source)}/{whole.name}"
+            for source in whole.sources
+        ]
+        size = whole.tensors[0].numel()
+        return mask_numbers(keys, densities, size, keep=not self._engine.compiles)
+
+    def dropping(self, whole: Whole) -> Numbers:
+        """Return the numbers that say what is kept of task vectors: here all."""
+        del whole
+        return {}
+
+    def factors(self, whole: Whole, numbers: Numbers) -> Sequence[float]:
+        """Return what each task vector is multiplied by to make up for what was dropped.
+
+        Args:
+            whole: the tensor of every source.
+            numbers: what `dropping` returned.
+        """
+        how = self.options.get("rescale", "none")
+        if how == "none":
+            return [1.0] * len(whole.tensors)
+        if how == "expected":
+            return [1.0 / density for density in whole.column("density")]
+        return [self._l1(whole, numbers, index) for index in range(len(whole.tensors))]
+
+    def _l1(self, whole: Whole, numbers: Numbers, index: int) -> float:
+        """Return the factor with which the sum of magnitudes stays what it was."""
+        before, after = Total(), Total()
+        for part in parts(whole, numbers):
+            before.add(part.delta(index).abs())
+            after.add(self.keep(part, index).abs())
+        enough = min(before.value, after.value) >= NORM_EPSILON
+        return before.value / after.value if enough else 1.0
+
+    @abstractmethod
+    def keep(self, part: Part, index: int) -> torch.Tensor:
+        """Return what is kept of a source's task vector, 0 elsewhere."""
+
+    def merge(self, part: Part) -> torch.Tensor:
+        """Return the base plus what is kept of task vectors, weighted, where signs agree."""
+        kept = [self.keep(part, index) for index in range(len(part.tensors))]
+        if not self.elects:
+            scaled = [values * part["scaled"][index] for index, values in enumerate(kept)]
+            return (_sum(scaled) * part["gain"]).add_(part.anchor)
+        return _elected(part, kept, self.options["elect"], self._normalizes)
+
+
+def _elected(part: Part, kept: list[torch.Tensor], elect: Elect, normalize: bool) -> torch.Tensor:
+    """Return the base plus the sum of those elements that have the elected sign.
+
+    The sign is that of the sum (0 counts as +). With `normalize` each element is divided by the
+    weights of the sources that took part in it.
 
     Reference:
         Yadav 2023, TIES-Merging (arXiv 2306.01708), section 3.
-        Ilharco 2023, Editing Models with Task Arithmetic (arXiv 2212.04089).
     """
-    scaled = [d * (w * f) for d, w, f in zip(deltas, weights, factors, strict=True)]
-    if not elect:
-        summed = sum(weights)
-        divisor = summed if normalize and abs(summed) >= EPSILON else 1.0
-        return _sum(scaled).mul_(lambda_ / divisor).add_(base)
-    positive = _sum([values.clamp(min=0) for values in scaled])
-    negative = _sum([values.clamp(max=0) for values in scaled])
-    elected = _where(torch.ge, positive + negative, 0)
-    mixed = _pick(elected, positive, negative)
+    votes = kept
+    if elect == "weighted":
+        votes = [values * part["scaled"][index] for index, values in enumerate(kept)]
+    ups = [values.clamp(min=0) for values in votes]
+    downs = [values.clamp(max=0) for values in votes]
+    up = as_float(torch.ge, _sum(ups) + _sum(downs), 0)
+    if elect == "raw":
+        ups = [values * part["scaled"][index] for index, values in enumerate(ups)]
+        downs = [values * part["scaled"][index] for index, values in enumerate(downs)]
+    mixed = _pick(up, _sum(ups), _sum(downs))
     if normalize:
-        pairs = list(zip(scaled, weights, strict=True))
-        up = _sum([_where(torch.gt, values, 0) * weight for values, weight in pairs])
-        down = _sum([_where(torch.lt, values, 0) * weight for values, weight in pairs])
-        divisors = _pick(elected, up, down)
-        mixed.div_(divisors.add_(_where(torch.eq, divisors, 0)))
-    return mixed.mul_(lambda_).add_(base)
+        weights = part["weight"]
+        above = [as_float(torch.gt, v, 0) * weights[i] for i, v in enumerate(votes)]
+        below = [as_float(torch.lt, v, 0) * weights[i] for i, v in enumerate(votes)]
+        divisors = _pick(up, _sum(above), _sum(below))
+        mixed = mixed / (divisors + as_float(torch.eq, divisors, 0))
+    return (mixed * part["gain"]).add_(part.anchor)
 
 
 def _sum(terms: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the sum of tensors that nobody needs any more, in the first of them."""
+    """Return the sum of tensors, in order."""
+    total = terms[0]
     for term in terms[1:]:
-        terms[0].add_(term)
-    return terms[0]
-
-
-# On a CPU, comparing into floats and multiplying takes a tenth of the time of masks of booleans
-# and torch.where.
-def _where(compare: Callable[..., torch.Tensor], values: torch.Tensor, other: int) -> torch.Tensor:
-    """Return 1.0 where a comparison holds, else 0.0."""
-    return compare(values, other, out=torch.empty_like(values, dtype=torch.float32))
+        total = total + term
+    return total
 
 
 def _pick(chosen: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Return the first where chosen is 1.0, the second where it is 0.0."""
-    return (first * chosen).add_(second * (1 - chosen))
+    return first * chosen + second * (1 - chosen)
 
 
-def rescaling(sparse: torch.Tensor, delta: torch.Tensor, density: float, how: str) -> float:
-    """Return the factor that makes up for what was dropped from a task vector.
-
-    Args:
-        sparse: what is left of it.
-        delta: the whole.
-        density: share that was kept, in (0, 1].
-        how: `expected` divides by the density, so that the expected value stays (Yu 2024, DARE,
-            arXiv 2311.03099, Eq. 3); `l1` keeps the sum of magnitudes; `none` does nothing.
-    """
-    if how == "none" or density >= 1.0:
-        return 1.0
-    if how == "expected":
-        return 1.0 / density
-    before, after = total(delta.abs()), total(sparse.abs())
-    return before / after if min(before, after) >= NORM_EPSILON else 1.0
+def check_choice(option: str, given: str, choices: Sequence[str]) -> None:
+    """Raise ConfigError if an option is none of its choices."""
+    if given not in choices:
+        raise ConfigError(
+            f"{option} must be one of {', '.join(choices)}, got {given}; set merge.{option}"
+        )
 
 
-class Magnitudes:
-    """The magnitudes of one task vector, looked at once, so that any threshold is quickly found.
-
-    Small ones are sorted. Of large ones the magnitudes are counted: the counts tell in which bin
-    the k-th largest lies, and only that bin is searched. Exact for every k either way.
-
-    Args:
-        delta: the task vector: float32, any shape.
-    """
-
-    def __init__(self, delta: torch.Tensor) -> None:
-        magnitudes = delta.abs().reshape(-1)
-        self._sorted = self._from_top = None
-        self._found: dict[int, float] = {}
-        if magnitudes.numel() <= SMALL:
-            self._sorted = magnitudes.sort(descending=True).values.numpy()
-        else:
-            counts = torch.bincount(_bins(magnitudes), minlength=1 << (31 - SHIFT))
-            # For each bin, how many elements lie in it or in a larger one; largest bin first.
-            self._from_top = counts.flip(0).cumsum(0).numpy()
-
-    def threshold(self, delta: torch.Tensor, count: int) -> float:
-        """Return the `count`-th largest magnitude of the task vector this was made of."""
-        if self._sorted is not None:
-            return float(self._sorted[count - 1])
-        if count not in self._found:
-            self._found[count] = self._search(delta.abs().reshape(-1), count)
-        return self._found[count]
-
-    def _search(self, magnitudes: torch.Tensor, count: int) -> float:
-        assert self._from_top is not None
-        place = int(np.searchsorted(self._from_top, count))
-        above = int(self._from_top[place - 1]) if place else 0
-        inside = magnitudes[_bins(magnitudes) == len(self._from_top) - 1 - place]
-        # kthvalue counts from the smallest.
-        return float(inside.kthvalue(inside.numel() - (count - above) + 1).values)
+def weight_range(weight: Any) -> Range:
+    """Read the option `weight`: of any sign."""
+    return Range.parse("weight", weight, low=-10, high=10)
 
 
-def _bins(magnitudes: torch.Tensor) -> torch.Tensor:
-    # Floats of one sign are ordered as their bits are.
-    return magnitudes.view(torch.int32) >> SHIFT
+def density_range(density: Any) -> Range:
+    """Read the option `density`: the share that is kept."""
+    return Range.parse("density", density, low=0, high=1, open_low=True)
 
 
-def keep_largest(delta: torch.Tensor, density: float, magnitudes: Magnitudes) -> torch.Tensor:
-    """Return a task vector with all but its largest elements set to 0.
-
-    The floor(density n) largest magnitudes are kept, at least one, and all that equal the smallest
-    of them.
-    """
-    count = max(1, int(density * delta.numel() + EPSILON))
-    if count >= delta.numel():
-        return delta
-    threshold = np.float32(magnitudes.threshold(delta, count))
-    # hardshrink drops what is not above its bound, so the bound is the next number below.
-    return torch.nn.functional.hardshrink(delta, float(np.nextafter(threshold, np.float32(0))))
-
-
-def random_mask(
-    key: str, shape: torch.Size, density: float, device: torch.device | None = None
-) -> torch.Tensor:
-    """Return a mask, 1.0 for each element that is kept: with probability `density`, by the key.
-
-    Every element's bit is a hash of the key and the element's place (counter-based), so it is the
-    same on any device, in any order and on any number of threads.
-
-    Args:
-        key: what the mask belongs to: seed, source and tensor.
-        shape: of the mask.
-        density: in (0, 1].
-        device: where to make it.
-    """
-    if density >= 1.0:
-        return torch.ones(shape, device=device)
-    limit = min(round(density * 2**32), 2**32 - 1) - 2**31
-    count = shape.numel()
-    if count <= SMALL:
-        return _where(torch.lt, _small_words(key, count, device), limit).view(shape)
-    mask = torch.empty(count, device=device)
-    for start in range(0, count, BLOCK):
-        part = mask[start : start + BLOCK]
-        torch.lt(_words(key, start, part.numel(), device), limit, out=part)
-    return mask.view(shape)
-
-
-# At most 256 MB, and that only for models whose tensors are all of the largest small size.
-@lru_cache(maxsize=256)
-def _small_words(key: str, count: int, device: torch.device | None) -> torch.Tensor:
-    return _words(key, 0, count, device)
-
-
-def _words(key: str, start: int, count: int, device: torch.device | None) -> torch.Tensor:
-    """Return the hash words of some elements: (count,) int32."""
-    digest = blake2b(key.encode(), digest_size=8).digest()
-    first, second = (int(word) for word in np.frombuffer(digest, dtype="<u4"))
-    places = torch.arange(count, dtype=torch.int32, device=device)
-    words = places.mul_(_signed(GOLDEN)).add_(_signed(first + start * GOLDEN))
-    return _hash(words, second)
-
-
-def _hash(words: torch.Tensor, key: int) -> torch.Tensor:
-    """MurmurHash3's 32-bit finaliser with a key inside; changes and returns `words`."""
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        words.bitwise_xor_((words >> shift).bitwise_and_((1 << (32 - shift)) - 1))
-        words.mul_(_signed(factor)).bitwise_xor_(_signed(key))
-    return words.bitwise_xor_((words >> 16).bitwise_and_(0xFFFF))
-
-
-def _signed(word: int) -> int:
-    """Return a 32-bit word as the int32 of the same bits."""
-    return (word + 2**31) % 2**32 - 2**31
+def lambda_range(lambda_: Any) -> Range:
+    """Read the option `lambda_`: a factor on a whole sum of task vectors."""
+    return Range.parse("lambda_", lambda_, low=-1e9, high=1e9)

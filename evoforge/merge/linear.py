@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 
-from evoforge.merge._task_vectors import EPSILON
-from evoforge.merge.base import Part, TensorMerger
+from evoforge.merge._sphere import combine
+from evoforge.merge._task_vectors import EPSILON, weight_range
+from evoforge.merge.base import Numbers, Part, TensorMerger, Whole
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
-from evoforge.space import Range
 
 
 class Linear(TensorMerger):
@@ -21,8 +21,8 @@ class Linear(TensorMerger):
         pool: the sources; the base takes no part.
         weight: number or range; any sign.
         normalize: whether to divide by the sum of the weights.
-        granularity: `whole`, `block`, `layer` or `module`.
-        block_size: layers to a group for `block`.
+        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:
         ConfigError: an option makes no sense.
@@ -44,19 +44,19 @@ class Linear(TensorMerger):
     ) -> None:
         super().__init__(
             pool,
-            ranges={"weight": Range.parse("weight", weight, low=-10, high=10)},
+            ranges={"weight": weight_range(weight)},
             options={"normalize": normalize},
             granularity=granularity,
             block_size=block_size,
         )
 
-    def merge(self, part: Part) -> torch.Tensor:
-        """Return the weighted mean of one tensor."""
-        weights = part.column("weight")
-        merged = part.tensors[0] * weights[0]
-        for tensor, weight in zip(part.tensors[1:], weights[1:], strict=True):
-            merged.add_(tensor, alpha=weight)
+    def numbers(self, whole: Whole) -> Numbers:
+        """Return the weights, divided by their sum if they are to be."""
+        weights = whole.column("weight")
         summed = sum(weights)
-        if self.options["normalize"] and abs(summed) >= EPSILON:
-            merged.div_(summed)
-        return merged
+        divisor = summed if self.options["normalize"] and abs(summed) >= EPSILON else 1.0
+        return {"share": torch.tensor([weight / divisor for weight in weights])}
+
+    def merge(self, part: Part) -> torch.Tensor:
+        """Return the weighted mean."""
+        return combine(part.tensors, part["share"])

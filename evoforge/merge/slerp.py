@@ -1,24 +1,19 @@
 """Spherical linear interpolation between models, along the arc instead of the chord."""
 
-import math
 from functools import reduce
 from typing import Any
 
-import torch
-
-from evoforge.errors import ConfigError
-from evoforge.merge._reduce import dot, norm
-from evoforge.merge.base import Part, TensorMerger
+from evoforge.merge._sphere import Gram, Shares, Spherical, arc, unit
+from evoforge.merge.base import Whole
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
 from evoforge.space import Range
 
 # Vectors closer to parallel than this are interpolated along a straight line.
 PARALLEL = 0.9995
-EPSILON = 1e-8
 
 
-class Slerp(TensorMerger):
+class Slerp(Spherical):
     """Interpolation from the first source to the second, from there to the third, and so on.
 
     slerp(a, b, t) = sin((1 - t) theta) / sin(theta) a + sin(t theta) / sin(theta) b, where theta
@@ -26,10 +21,10 @@ class Slerp(TensorMerger):
     more, each further source has a `t` of its own.
 
     Args:
-        pool: the sources; the base takes no part.
+        pool: the sources, two at least; the base takes no part.
         t: number or range in [0, 1]: 0 stays with what was merged so far, 1 is the source itself.
-        granularity: `whole`, `block`, `layer` or `module`.
-        block_size: layers to a group for `block`.
+        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:
         ConfigError: an option makes no sense, or there is one source only.
@@ -39,6 +34,7 @@ class Slerp(TensorMerger):
     """
 
     needs_base = False
+    least = 2
 
     def __init__(
         self,
@@ -48,11 +44,6 @@ class Slerp(TensorMerger):
         granularity: Granularity = "whole",
         block_size: int = 4,
     ) -> None:
-        if len(pool.sources) < 2:
-            raise ConfigError(
-                f"slerp merges two sources or more, got {pool.sources[0].name} alone; "
-                "add a source to models.sources"
-            )
         super().__init__(
             pool,
             ranges={"t": Range.parse("t", t, low=0, high=1)},
@@ -70,23 +61,9 @@ class Slerp(TensorMerger):
     def _always(self) -> tuple[str, ...]:
         return (self.pool.sources[0].name,)
 
-    def merge(self, part: Part) -> torch.Tensor:
-        """Return one tensor interpolated over all sources."""
-        steps = zip(part.tensors[1:], part.values[1:], strict=True)
-        return reduce(lambda far, step: slerp(far, step[0], step[1]["t"]), steps, part.tensors[0])
-
-
-def slerp(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
-    """Return the point at `t` in [0, 1] on the arc between two tensors taken as vectors."""
-    # Ends exactly: cos and arccos would round.
-    if t in (0.0, 1.0):
-        return (second if t else first).clone()
-    lengths = norm(first), norm(second)
-    if min(lengths) <= EPSILON:
-        return torch.lerp(first, second, t)
-    cosine = dot(first, second) / (lengths[0] * lengths[1])
-    if abs(cosine) > PARALLEL:
-        return torch.lerp(first, second, t)
-    theta = math.acos(cosine)
-    mine, other = math.sin((1 - t) * theta), math.sin(t * theta)
-    return (first * (mine / math.sin(theta))).add_(second, alpha=other / math.sin(theta))
+    def shares(self, whole: Whole, gram: Gram) -> Shares:
+        """Return the shares of the point that all steps lead to."""
+        steps = [(unit(gram, i), v["t"]) for i, v in enumerate(whole.values) if i > 0]
+        return reduce(
+            lambda far, step: arc(gram, far, step[0], step[1], PARALLEL), steps, unit(gram, 0)
+        )

@@ -4,14 +4,13 @@ from typing import Any
 
 import torch
 
-from evoforge.merge._task_vectors import add
-from evoforge.merge.base import Part, TensorMerger
+from evoforge.merge._task_vectors import TaskVectors, lambda_range, weight_range
+from evoforge.merge.base import Part
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
-from evoforge.space import Range
 
 
-class TaskArithmetic(TensorMerger):
+class TaskArithmetic(TaskVectors):
     """The base plus a weighted sum of task vectors.
 
     theta = base + lambda sum_m w_m (theta_m - base), divided by sum_m w_m with `normalize`.
@@ -19,10 +18,10 @@ class TaskArithmetic(TensorMerger):
     Args:
         pool: the sources and their base.
         weight: number or range; any sign.
-        lambda_: factor on the whole sum.
+        lambda_: factor on the whole sum: number or range.
         normalize: whether to divide by the sum of the weights.
-        granularity: `whole`, `block`, `layer` or `module`.
-        block_size: layers to a group for `block`.
+        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:
         ConfigError: an option makes no sense, or there is no base.
@@ -36,27 +35,20 @@ class TaskArithmetic(TensorMerger):
         pool: Pool,
         *,
         weight: Any = 0.5,
-        lambda_: float = 1.0,
+        lambda_: Any = 1.0,
         normalize: bool = False,
         granularity: Granularity = "whole",
         block_size: int = 4,
     ) -> None:
         super().__init__(
             pool,
-            ranges={"weight": Range.parse("weight", weight, low=-10, high=10)},
-            options={"lambda_": lambda_, "normalize": normalize},
+            ranges={"weight": weight_range(weight)},
+            shared={"lambda_": lambda_range(lambda_)},
+            options={"normalize": normalize},
             granularity=granularity,
             block_size=block_size,
         )
 
-    def merge(self, part: Part) -> torch.Tensor:
-        """Return the base's tensor plus the weighted task vectors."""
-        return add(
-            part.anchor,
-            [part.delta(i) for i in range(len(part.tensors))],
-            part.column("weight"),
-            [1.0] * len(part.tensors),
-            elect=False,
-            normalize=self.options["normalize"],
-            lambda_=self.options["lambda_"],
-        )
+    def keep(self, part: Part, index: int) -> torch.Tensor:
+        """Return the whole task vector."""
+        return part.delta(index)

@@ -6,12 +6,12 @@ Works on names alone, so it needs no list of architectures.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from evoforge.errors import ConfigError, PoolError
 
-Granularity = Literal["whole", "block", "layer", "module"]
-GRANULARITIES: tuple[Granularity, ...] = ("whole", "block", "layer", "module")
+Granularity = Literal["whole", "block", "layer", "module", "profile"]
+GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
 
 _BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.(.+)$")
 _NORM = re.compile(r"(?:^|[._])(?:ln|norm|layernorm|rmsnorm)|norm(?:\.|$)|ln_", re.IGNORECASE)

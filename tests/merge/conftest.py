@@ -1,10 +1,13 @@
 """The golden tensors: one base, three task vectors, and what other implementations make of them."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 
-from evoforge.merge import dare_linear
-from evoforge.merge.base import Part
+from evoforge.merge import _dare, _della
+from evoforge.merge.base import TensorMerger, Whole
 
 BASE = [0.5, -1, 2, 0.25, 1.5, 0, -0.75, -2]
 DELTAS = {
@@ -20,22 +23,42 @@ def tensor(values: list[float]) -> torch.Tensor:
 
 
 class Golden:
-    """Makes parts of the golden tensors, and compares what comes out."""
+    """Merges the golden tensors, and compares what comes out."""
 
-    def part(self, sources: str = "abc", **values: float | list[float]) -> Part:
-        """Return the part of some sources; a list gives one number for each."""
+    def whole(
+        self, merger: TensorMerger, sources: str = "abc", **values: float | list[float]
+    ) -> Whole:
+        """Return the golden tensors of some sources; a list gives one number for each."""
         base = tensor(BASE)
         columns = {
             key: value if isinstance(value, list) else [value] * len(sources)
             for key, value in {"weight": [WEIGHTS[s] for s in sources], **values}.items()
         }
-        return Part(
+        shared = {key: given.init for key, given in merger.shared.items()}
+        return Whole(
             name="golden",
-            base=base,
+            base=base if merger.needs_base else None,
             tensors=[base + tensor(DELTAS[s]) for s in sources],
             sources=list(sources),
             values=[{k: v[i] for k, v in columns.items()} for i in range(len(sources))],
+            shared={**shared, **{k: v for k, v in values.items() if k in merger.shared}},
         )
+
+    def merge(self, merger: TensorMerger, sources: str = "abc", **values: Any) -> torch.Tensor:
+        """Return what a merger makes of the golden tensors."""
+        out = torch.empty(2, 4)
+        merger.write(self.whole(merger, sources, **values), out)
+        return out
+
+    @staticmethod
+    def row(merger: TensorMerger, whole: Whole, row: int) -> torch.Tensor:
+        """Return what a merger makes of one row of a tensor alone."""
+        out = torch.empty(1, 4)
+        cut = slice(row, row + 1)
+        base = None if whole.base is None else whole.base[cut]
+        alone = replace(whole, name=f"row{row}", base=base, tensors=[t[cut] for t in whole.tensors])
+        merger.write(alone, out)
+        return out[0]
 
     @staticmethod
     def check(found: torch.Tensor, wanted: str) -> None:
@@ -52,12 +75,12 @@ MASKS = {"a": "10110101", "b": "01101110", "c": "11000111"}
 
 
 @pytest.fixture
-def masks(pool, monkeypatch):
-    """Replace DARE's random masks by those of the golden vectors."""
-    of_hash = {pool.hash(name): mask for name, mask in MASKS.items()}
+def masks(monkeypatch):
+    """Replace DARE's and DELLA's random masks by those of the golden vectors."""
 
-    def mask(key, shape, density, device):
-        bits = of_hash[key.split("/")[1]]
-        return torch.tensor([bit == "1" for bit in bits]).view(shape)
+    def mask(part, index, *chance):
+        bits = [bit == "1" for bit in list(MASKS.values())[index]]
+        return torch.tensor(bits).view(part.tensors[index].shape).float()
 
-    monkeypatch.setattr(dare_linear, "random_mask", mask)
+    monkeypatch.setattr(_dare, "kept", mask)
+    monkeypatch.setattr(_della.Magprune, "mask", lambda self, *given: mask(*given))

@@ -3,6 +3,7 @@
 Methods that make each tensor from the same tensor of each source keep some laws more.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_identical_sources_give_that_source(option, compose, pico):
     # Weights that sum to 1, everything kept: whatever the method, nothing changes.
     pool = open_pico({"base": pico["base"], "a": pico["a"], "b": pico["a"]})
     node = compose(f"merge={option}")["merge"]
-    fixed = {"weight": 0.5, "density": 1.0, "t": 0.5}
+    fixed = {"weight": 0.5, "density": 1.0, "t": 0.5, "gamma": 0.0, "reach": -100.0}
     node.update({key: value for key, value in fixed.items() if key in node})
     merger = build(node, "merge", pool=pool)
     values = {key: given.init for key, given in merger.ranges.items()}
@@ -76,25 +77,48 @@ def test_same_recipe_gives_the_same_bytes_on_any_number_of_threads(merger, pico,
 def test_large_tensors_do_not_depend_on_threads(option, make):
     merger = make(option)
     # Beyond the size from which torch splits an operation among threads.
-    generator = torch.Generator().manual_seed(0)
-    names = merger.build(merger.recipe(merger.space.init)).names
-    part = merger.part(merger.recipe(merger.space.init), names[0])
-    shape = (300, 1000)
-    big = type(part)(
-        name=part.name,
-        base=torch.randn(shape, generator=generator),
-        tensors=[torch.randn(shape, generator=generator) for _ in part.tensors],
-        sources=part.sources,
-        values=part.values,
-    )
+    big = large(merger)
     threads = torch.get_num_threads()
+    found = [torch.empty(300, 1000) for _ in range(2)]
     try:
-        torch.set_num_threads(1)
-        one = merger.merge(big)
-        torch.set_num_threads(2)
-        assert torch.equal(one, merger.merge(big))
+        for count, out in enumerate(found, start=1):
+            torch.set_num_threads(count)
+            merger.write(big, out)
     finally:
         torch.set_num_threads(threads)
+    assert torch.equal(*found)
+
+
+def large(merger, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    recipe = merger.recipe(merger.space.init)
+    whole = merger.whole(recipe, merger.build(recipe).names[0])
+    base = torch.randn(300, 1000, generator=generator)
+    tensors = [base + torch.randn(300, 1000, generator=generator) for _ in whole.tensors]
+    return replace(
+        whole,
+        base=None if whole.base is None else base.to(dtype),
+        tensors=[tensor.to(dtype) for tensor in tensors],
+    )
+
+
+@of_tensors
+def test_merging_into_a_type_rounds_what_merging_into_float32_gives(option, make):
+    merger = make(option)
+    big = large(merger, torch.bfloat16)
+    whole, rounded = torch.empty(300, 1000), torch.empty(300, 1000, dtype=torch.bfloat16)
+    merger.write(big, whole)
+    merger.write(big, rounded)
+    assert torch.equal(whole.bfloat16(), rounded)
+
+
+@of_tensors
+def test_merging_leaves_the_sources_as_they_are(option, make):
+    merger = make(option)
+    big = large(merger)
+    before = [tensor.clone() for tensor in big.tensors]
+    merger.write(big, torch.empty(300, 1000))
+    assert all(torch.equal(*pair) for pair in zip(before, big.tensors, strict=True))
 
 
 def test_corners_of_the_cube_give_finite_numbers(merger):

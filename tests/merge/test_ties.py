@@ -6,42 +6,40 @@ from evoforge.merge.ties import Ties
 
 def test_golden_vector(pool, golden):
     golden.check(
-        Ties(pool, normalize=True).merge(golden.part(density=0.5)),
+        golden.merge(Ties(pool, normalize=True), density=0.5),
         "1 -0.625 1.5 1.25 0.5 0.754808 -1.625 -1.375",
     )
 
 
 def test_golden_vector_without_normalisation(pool, golden):
     golden.check(
-        Ties(pool).merge(golden.part(density=0.5)),
+        golden.merge(Ties(pool), density=0.5),
         "0.8 -0.85 1.8 0.55 0.9 0.98125 -1.0125 -1.75",
     )
 
 
 def test_golden_vector_with_l1_rescale(pool, golden):
     golden.check(
-        Ties(pool, normalize=True, rescale="l1").merge(golden.part(density=0.5)),
+        golden.merge(Ties(pool, normalize=True, rescale="l1"), density=0.5),
         "1.083333 -1.622222 1.4375 1.494444 0.333333 0.875641 -1.838889 -1.296875",
     )
 
 
 def test_golden_vector_with_a_density_for_each_source(pool, golden):
     golden.check(
-        Ties(pool, normalize=True).merge(golden.part(density=[0.25, 0.5, 0.75])),
+        golden.merge(Ties(pool, normalize=True), density=[0.25, 0.5, 0.75]),
         "0.625 -0.625 1.5 1.25 0.5 0.754808 -1.625 -1.375",
     )
 
 
 def test_expected_rescale_divides_by_the_density(pool, golden):
     # a alone at density 1/8 keeps -1 of 1.5; divided by 1/8: 1.5 - 8 = -6.5.
-    part = golden.part("a", weight=1.0, density=0.125)
-    golden.check(Ties(pool, rescale="expected").merge(part), "0.5 -1 2 0.25 -6.5 0 -0.75 -2")
+    golden.check(golden.merge(Ties(pool, rescale="expected"), "a", weight=1.0, density=0.125), "0.5 -1 2 0.25 -6.5 0 -0.75 -2")
 
 
 def test_a_negative_weight_turns_its_sources_vote(pool, golden):
     # -a: the base less the task vector, whatever is elected.
-    part = golden.part("a", weight=-1.0, density=1.0)
-    golden.check(Ties(pool).merge(part), "0 -0.75 1.875 0.25 2.5 -0.75 -1.125 -1.9375")
+    golden.check(golden.merge(Ties(pool), "a", weight=-1.0, density=1.0), "0 -0.75 1.875 0.25 2.5 -0.75 -1.125 -1.9375")
 
 
 @pytest.mark.parametrize("density", [2, 0, -0.5])

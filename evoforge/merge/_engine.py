@@ -1,0 +1,198 @@
+"""How merges are computed: cut into parts, on all cores, in float32, straight into their place.
+
+There is one piece of code for each method, `TensorMerger.merge`, and two ways to run it. Small
+models are merged operation by operation on parts that fit into the caches. For large ones
+torch.compile makes one pass over memory out of it (C++ on a CPU, Triton on a GPU), which takes some
+seconds once. Both give the same bits: all is done element by element, in the same order, and
+neither contracts a product and a sum into one rounding.
+"""
+
+import logging
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from evoforge.errors import ConfigError
+from evoforge.merge._part import Numbers, Part, Whole
+
+log = logging.getLogger(__name__)
+
+Merge = Callable[[Part], torch.Tensor]
+# Elements merged together, operation by operation: what fits into the caches of a core.
+BLOCK = 1 << 17
+# Elements merged in one pass of compiled code; places are counted in 32 bits.
+PASS = 1 << 28
+# Weights of a model from which compiling pays for itself within some tens of candidates.
+LARGE = 50_000_000
+MODES = ("auto", "0", "1")
+
+
+class Engine:
+    """Runs one method's merge.
+
+    Args:
+        merge: makes the merged elements of a part; a function of the part alone.
+        size: the number of weights of the model.
+
+    Raises:
+        ConfigError: EVOFORGE_COMPILE is none of auto, 0 and 1.
+    """
+
+    # Compiled code by what it was made of: equal keys, equal code.
+    _known: dict[Any, Callable[..., torch.Tensor]] = {}
+
+    def __init__(self, merge: Merge, size: int, key: Any) -> None:
+        self._merge = merge
+        self._key = key
+        self.compiles = _pays(size)
+
+    def run(self, whole: Whole, numbers: Numbers, out: torch.Tensor) -> bool:
+        """Merge one tensor; return whether it is finite everywhere.
+
+        Args:
+            whole: the tensor of every source.
+            numbers: what to merge it with.
+            out: where to write it: of the tensors' shape, any floating type, any device.
+        """
+        place = out if out.is_contiguous() else torch.empty_like(out).contiguous()
+        size = PASS if self.compiles else BLOCK * max(1, torch.get_num_threads() // 2)
+        rests = [
+            self._call(*given, _view(place, numbers)[part])
+            for given, part in _cut(whole, numbers, out.device, size)
+        ]
+        if place is not out:
+            out.copy_(place)
+        # A sum is not finite if an element is not, but may be too large for its type as well.
+        found = all(math.isfinite(rest) for rest in torch.stack(rests).tolist()) if rests else True
+        return found or bool(torch.isfinite(place).all())
+
+    def _call(self, *given: Any) -> torch.Tensor:
+        if not self.compiles:
+            return self._plain(*given)
+        if self._key not in Engine._known:
+            Engine._known[self._key] = _compiled(self._fused)
+        try:
+            return Engine._known[self._key](*given)
+        except _failures() as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            log.warning("merging without compiled code, which is slower: %s", reason)
+            self.compiles = False
+            return self._plain(*given)
+
+    def _plain(
+        self,
+        base: torch.Tensor | None,
+        tensors: Sequence[torch.Tensor],
+        numbers: Numbers,
+        start: torch.Tensor,
+        out: torch.Tensor,
+    ) -> torch.Tensor:
+        """Merge a part into its place; return a number that is finite if all of them are."""
+        out.copy_(self._merge(_part(base, tensors, numbers, start)))
+        return out.sum(dtype=torch.float32)
+
+    def _fused(
+        self,
+        base: torch.Tensor | None,
+        tensors: Sequence[torch.Tensor],
+        numbers: Numbers,
+        start: torch.Tensor,
+        out: torch.Tensor,
+    ) -> torch.Tensor:
+        """Do the same in one pass: looking at `out` again would take as long as merging."""
+        merged = self._merge(_part(base, tensors, numbers, start)).to(out.dtype)
+        out.copy_(merged)
+        return (merged.float() * 0).sum()
+
+
+def parts(whole: Whole, numbers: Numbers) -> Iterator[Part]:
+    """Yield a tensor's elements in parts of a fixed size, for sums over them."""
+    for given, _ in _cut(whole, numbers, whole.tensors[0].device, BLOCK):
+        yield _part(*given)
+
+
+def _part(
+    base: torch.Tensor | None,
+    tensors: Sequence[torch.Tensor],
+    numbers: Numbers,
+    start: torch.Tensor,
+) -> Part:
+    floats = [tensor.float() for tensor in tensors]
+    return Part(None if base is None else base.float(), floats, numbers, start)
+
+
+def _cut(
+    whole: Whole, numbers: Numbers, device: torch.device, size: int
+) -> Iterator[tuple[Any, slice]]:
+    """Yield what `Part` is made of for each part of a tensor, and which part it is."""
+    views = [_view(tensor.to(device), numbers) for tensor in whole.tensors]
+    base = None if whole.base is None else _view(whole.base.to(device), numbers)
+    moved = {name: number.to(device) for name, number in numbers.items()}
+    width = views[0].shape[1] if views[0].ndim > 1 else 1
+    step = max(1, size // max(1, width))
+    for first in range(0, len(views[0]), step):
+        part = slice(first, first + step)
+        given = (
+            None if base is None else base[part],
+            [view[part] for view in views],
+            {name: _rows(number, len(views[0]), part) for name, number in moved.items()},
+            torch.tensor(_signed(first * width), dtype=torch.int32, device=device),
+        )
+        yield given, part
+
+
+def _rows(number: torch.Tensor, rows: int, part: slice) -> torch.Tensor:
+    """Return a part's rows of a number that has them."""
+    return number[..., part, :] if number.ndim > 1 and number.shape[-2] == rows else number
+
+
+def _view(tensor: torch.Tensor, numbers: Numbers) -> torch.Tensor:
+    """Return a tensor as parts are cut from it: flat, or in rows if a number has rows."""
+    has_rows = any(number.ndim > 1 for number in numbers.values())
+    return by_rows(tensor) if has_rows else tensor.reshape(-1)
+
+
+def by_rows(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as (rows, columns); one with one dimension is one row."""
+    return tensor.reshape(-1, tensor.shape[-1]) if tensor.ndim > 1 else tensor.reshape(1, -1)
+
+
+def _signed(place: int) -> int:
+    """Return a place as the int32 of its last 32 bits."""
+    return (place + 2**31) % 2**32 - 2**31
+
+
+def _pays(size: int) -> bool:
+    mode = os.environ.get("EVOFORGE_COMPILE", "auto")
+    if mode not in MODES:
+        raise ConfigError(
+            f"the environment's EVOFORGE_COMPILE must be one of {', '.join(MODES)}, got {mode}"
+        )
+    if mode != "auto":
+        return mode == "1"
+    has_compiler = any(shutil.which(os.environ.get("CXX", c)) for c in ("g++", "clang++", "cl"))
+    return size >= LARGE and (has_compiler or torch.cuda.is_available())
+
+
+def _compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Return a function as compiled code for tensors of any shape."""
+    import torch._dynamo
+    import torch._inductor.config
+
+    # One method is compiled once for each number of sources and each type of tensors.
+    torch._dynamo.config.recompile_limit = max(256, torch._dynamo.config.recompile_limit)
+    log.info("compiling the merge: some seconds, once")
+    options = {"emulate_precision_casts": True}
+    made: Callable[..., torch.Tensor] = torch.compile(function, dynamic=True, options=options)
+    return made
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from torch._dynamo.exc import TorchDynamoException
+    from torch._inductor.exc import CppCompileError
+
+    return TorchDynamoException, CppCompileError

@@ -1,0 +1,273 @@
+"""Mergers that make every tensor from the same tensor of each source.
+
+They have groups of tensors (by granularity) x sources x parameters to search.
+"""
+
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+
+from evoforge.errors import ConfigError
+from evoforge.merge._axes import Axes
+from evoforge.merge._engine import Engine
+from evoforge.merge._finite import not_finite
+from evoforge.merge._merger import Merger
+from evoforge.merge._part import Numbers, Part, Whole
+from evoforge.models.layout import Granularity
+from evoforge.models.pool import Pool
+from evoforge.recipe import FORMAT, Recipe, digest
+from evoforge.space import DECIMALS, Genome, Range, Space
+
+# group -> source -> parameter -> number
+Values = Mapping[str, Mapping[str, Mapping[str, float]]]
+# Where the parameters of a group stand that belong to no source.
+SHARED = "*"
+
+
+class TensorMerger(Merger):
+    """A merger that makes every tensor from the same tensor of each source.
+
+    Args:
+        pool: the sources.
+        ranges: for each parameter of a source a number, or what to search between.
+        shared: likewise for each parameter that belongs to no source.
+        options: the constructor's other options, which go into the recipe.
+        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        block_size: layers to a group for `block`, layers from point to point for `profile`.
+
+    Raises:
+        ConfigError: an option makes no sense, or the method needs a base and there is none.
+    """
+
+    needs_base: bool = True
+    # Sources at least, the base not counted.
+    least: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        ranges: Mapping[str, Range],
+        shared: Mapping[str, Range] | None = None,
+        options: Mapping[str, Any],
+        granularity: Granularity,
+        block_size: int,
+    ) -> None:
+        if self.needs_base and pool.base is None:
+            raise ConfigError(
+                f"merge={self.method} takes task vectors and needs a base; give one source "
+                "role: base in models.sources"
+            )
+        if len(pool.sources) < self.least:
+            raise ConfigError(
+                f"merge={self.method} takes {self.least} sources or more beside the base, got "
+                f"{len(pool.sources)}; add one to models.sources"
+            )
+        pool.check()
+        super().__init__(pool)
+        self.ranges = dict(ranges)
+        self.shared = dict(shared or {})
+        self._axes = Axes(pool.names, granularity, block_size)
+        self.groups = self._axes.groups
+        # A profile's points are no part of a recipe: each layer has its own numbers there.
+        layout = {"granularity": self._axes.granularity, "block_size": block_size}
+        self.options = {**options, **layout}
+        self._group_of = {name: key for key, names in self.groups.items() for name in names}
+        size = sum(tensor.numel() for tensor in pool.reference.tensors.values())
+        self._engine = Engine(self.merge, size, (self.method, digest(options)))
+
+    @cached_property
+    def space(self) -> Space:
+        """One parameter for each group, source and searched range."""
+        return Space(
+            [
+                given.param(f"{axis}.{source}.{key}")
+                for axis in self._axes.names
+                for source, ranges in self._columns.items()
+                for key, given in ranges.items()
+                if not given.fixed
+            ]
+        )
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The names of the sources that have parameters."""
+        return tuple(source.name for source in self.pool.sources)
+
+    @property
+    def _columns(self) -> dict[str, dict[str, Range]]:
+        """The parameters of each source, and those that belong to none."""
+        columns = dict.fromkeys(self.searched, self.ranges)
+        return {**columns, SHARED: self.shared} if self.shared else columns
+
+    def recipe(self, genome: Genome) -> Recipe:
+        """Return the recipe of a genome: (dim,) float64 in [0, 1]."""
+        found = self.space.decode(genome)
+
+        def value(group: str, source: str, key: str, given: Range) -> float:
+            points = self._axes.points(group)
+            values = [float(found.get(f"{p}.{source}.{key}", given.init)) for p in points]
+            if len(values) == 1:
+                return values[0]
+            mixed = sum(v * share for v, share in zip(values, points.values(), strict=True))
+            return round(mixed, DECIMALS)
+
+        return self.recipe_of(
+            {
+                group: {
+                    source: {key: value(group, source, key, given) for key, given in ranges.items()}
+                    for source, ranges in self._columns.items()
+                }
+                for group in self.groups
+            }
+        )
+
+    def recipe_of(self, values: Values) -> Recipe:
+        """Return the recipe of given numbers: group -> source -> parameter.
+
+        Sources that no group names take no part. Parameters that belong to no source stand under
+        `*`; where they are not given, they are the middle or start of their range.
+        """
+        taking = {source for by_source in values.values() for source in by_source}
+        base = self.pool.base if self.needs_base else None
+        if self.shared:
+            usual = {key: given.init for key, given in self.shared.items()}
+            values = {group: {SHARED: usual, **columns} for group, columns in values.items()}
+        vocabulary = {} if self.pool.vocabulary is None else {"vocabulary": self.pool.vocabulary}
+        return Recipe(
+            {
+                "format": FORMAT,
+                "method": self.method,
+                "options": self.options,
+                "base": None if base is None else {"name": base.name, "hash": base.hash},
+                "sources": [
+                    {"name": source.name, "hash": source.hash}
+                    for source in self.pool.members
+                    if source.name in taking or source.name in self._always
+                ],
+                "values": values,
+                "dtype": self.pool.dtype_name,
+                **vocabulary,
+            }
+        )
+
+    @property
+    def _always(self) -> tuple[str, ...]:
+        """Sources that take part without parameters of their own."""
+        return ()
+
+    def build(self, recipe: Recipe) -> "Merged":
+        """Return the candidate of a recipe of this merger; nothing is computed yet.
+
+        Raises:
+            ConfigError: the recipe is another method's, or its sources are not in the pool.
+        """
+        content = recipe.content
+        if content["method"] != self.method or content["options"] != self.options:
+            raise ConfigError(f"the recipe {recipe.hash} is not one of this merger's")
+        if content.get("vocabulary") != self.pool.vocabulary:
+            raise ConfigError(
+                f"the recipe {recipe.hash} was made for another vocabulary; set models.tokenizer, "
+                "models.truncate and models.pad_to_multiple_of as they were"
+            )
+        for source in [*content["sources"], *filter(None, [content["base"]])]:
+            self.pool.check_hash(source, recipe.hash)
+        return Merged(self, recipe)
+
+    def whole(self, recipe: Recipe, name: str) -> Whole:
+        """Return one tensor of every source of a recipe, as it is stored."""
+        values = recipe.content["values"][self._group_of[name]]
+        sources = [source["name"] for source in recipe.content["sources"]]
+        base = recipe.content["base"]
+        return Whole(
+            name=name,
+            base=None if base is None else self.pool.tensors(base["name"])[name],
+            tensors=[self.pool.tensors(source)[name] for source in sources],
+            sources=sources,
+            values=[values.get(source, {}) for source in sources],
+            shared=values.get(SHARED, {}),
+        )
+
+    def group(self, name: str) -> str:
+        """Return the group of a tensor."""
+        return self._group_of[name]
+
+    def write(self, whole: Whole, out: torch.Tensor) -> None:
+        """Merge one tensor into `out`: of its shape, any floating type, any device.
+
+        Raises:
+            MergeError: it is not finite there.
+        """
+        with torch.no_grad():
+            if not self._engine.run(whole, self.numbers(whole), out):
+                raise not_finite(whole.name, out)
+
+    def numbers(self, whole: Whole) -> Numbers:
+        """Return what the elements of a tensor are merged with, found from the whole of it.
+
+        Here its parameters: (sources,) float32 for those of sources, () for the shared ones.
+        Methods that need more add to them; see `Part` for what they may be.
+        """
+        found = {key: torch.tensor(whole.column(key)) for key in self.ranges}
+        return found | {key: torch.tensor(number) for key, number in whole.shared.items()}
+
+    @abstractmethod
+    def merge(self, part: Part) -> torch.Tensor:
+        """Return the merged elements of a part: float32, new.
+
+        A function of the part alone, made of operations that treat each element, or each row, on
+        its own: it is compiled, and called with parts of any size.
+        """
+
+
+class Merged:
+    """The candidate of a tensor merger's recipe: each tensor is merged when it is asked for."""
+
+    settings: Mapping[str, Any] = {}
+    walk = None
+
+    def __init__(self, merger: TensorMerger, recipe: Recipe) -> None:
+        self._merger = merger
+        self._recipe = recipe
+        fixed = {key: value for key, value in recipe.content.items() if key != "values"}
+        self._fixed = digest(fixed)
+        self._values = {group: digest(values) for group, values in recipe.content["values"].items()}
+
+    @property
+    def identity(self) -> str:
+        """The hash of the recipe."""
+        return self._recipe.hash
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all tensors."""
+        return self._merger.pool.names
+
+    def key(self, name: str) -> Hashable:
+        """Return what fixes a tensor's values: the method, and the numbers of its group."""
+        return (self._fixed, self._values[self._merger.group(name)])
+
+    def shape(self, name: str) -> torch.Size:
+        """Return the shape of a tensor."""
+        return self._merger.pool.tensors(self._recipe.content["sources"][0]["name"])[name].shape
+
+    def write(self, name: str, out: torch.Tensor) -> None:
+        """Merge one tensor into `out`: of its shape, any floating type, any device.
+
+        Raises:
+            MergeError: it is not finite.
+        """
+        self._merger.write(self._merger.whole(self._recipe, name), out)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return one merged tensor in float32.
+
+        Raises:
+            MergeError: it is not finite.
+        """
+        out = torch.empty(self.shape(name))
+        self.write(name, out)
+        return out

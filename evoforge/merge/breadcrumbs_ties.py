@@ -1,0 +1,76 @@
+"""Breadcrumbs with TIES: drop the largest and smallest changes, add where signs agree."""
+
+from typing import Any
+
+from evoforge.merge._breadcrumbs import Masked
+from evoforge.merge._task_vectors import (
+    ELECTS,
+    RESCALES,
+    check_choice,
+    density_range,
+    lambda_range,
+    weight_range,
+)
+from evoforge.models.layout import Granularity
+from evoforge.models.pool import Pool
+from evoforge.space import Range
+
+
+class BreadcrumbsTies(Masked):
+    """Task vectors without outliers and small change, with TIES' election of signs.
+
+    Of each task vector the `gamma` share of largest magnitudes is dropped, of the rest the `density`
+    share (of the whole) of largest ones is kept. The sign of each element is elected, and only
+    elements of that sign are added.
+
+    Args:
+        pool: the sources and their base.
+        weight: number or range; with `elect` weighted a negative weight turns its source's vote.
+        density: share kept: number or range in (0, 1].
+        gamma: share of largest magnitudes that is dropped: number or range in [0, 1).
+        lambda_: factor on the whole sum: number or range.
+        normalize: whether to divide by the weights that took part.
+        rescale: of what was kept: `none`, `l1` (keep the sum of magnitudes), `expected` (divide
+            by the density).
+        elect: what the sign is elected on: `weighted` task vectors, as mergekit does, or `raw`
+            ones, as the paper on TIES does.
+        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        block_size: layers to a group for `block`, from point to point for `profile`.
+
+    Raises:
+        ConfigError: an option makes no sense, or there is no base.
+
+    Reference:
+        Davari 2023, Model Breadcrumbs (arXiv 2312.06795).
+    """
+
+    elects = True
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        weight: Any = 0.5,
+        density: Any = 0.5,
+        gamma: Any = 0.01,
+        lambda_: Any = 1.0,
+        normalize: bool = False,
+        rescale: str = "none",
+        elect: str = "weighted",
+        granularity: Granularity = "whole",
+        block_size: int = 4,
+    ) -> None:
+        check_choice("rescale", rescale, RESCALES)
+        check_choice("elect", elect, ELECTS)
+        super().__init__(
+            pool,
+            ranges={
+                "weight": weight_range(weight),
+                "density": density_range(density),
+                "gamma": Range.parse("gamma", gamma, low=0, high=0.999),
+            },
+            shared={"lambda_": lambda_range(lambda_)},
+            options={"normalize": normalize, "rescale": rescale, "elect": elect},
+            granularity=granularity,
+            block_size=block_size,
+        )
