@@ -12,12 +12,13 @@ class Axes:
 
     For most granularities these are the same. A `profile` has a group for each layer and a point
     every so many layers; between two points a layer's numbers are interpolated linearly, so a few
-    genes make a smooth course along the depth. Outside the blocks each module is a group of its own.
+    genes make a course along the depth. Outside the blocks each module is a group of its own.
 
     Args:
         names: the tensors' names in the checkpoint.
         granularity: `whole`, `block`, `layer`, `module` or `profile`.
-        block_size: layers to a group for `block`; for `profile` at most so many from point to point.
+        block_size: layers to a group for `block`; for `profile` at most so many from point to
+            point.
 
     Raises:
         ConfigError: the granularity is unknown, or the block size does not fit.
@@ -46,8 +47,8 @@ def _profile(layers: int, step: int) -> dict[str, dict[str, float]]:
     """Return the points of each layer's group: evenly spaced, one at each end."""
     if not 1 <= step < layers:
         raise ConfigError(
-            f"block_size must be in [1, {layers - 1}] from point to point of a profile, got {step}; "
-            "set merge.block_size"
+            f"block_size must be in [1, {layers - 1}] from point to point of a profile, got "
+            f"{step}; set merge.block_size"
         )
     last = math.ceil((layers - 1) / step)
     found = {}

@@ -41,8 +41,8 @@ class Masked(TaskVectors):
             return float("inf"), float("inf")
         if kept == size:
             return 0.0, float("inf")
-        ranks = self._ranks.of(whole, index)
-        return ranks.largest(dropped + kept), ranks.largest(dropped + 1)
+        least, most = dropped + kept, dropped + 1
+        return self._ranks.largest(whole, index, least), self._ranks.largest(whole, index, most)
 
     def keep(self, part: Part, index: int) -> torch.Tensor:
         """Return a task vector with its largest and smallest elements set to 0."""

@@ -22,10 +22,10 @@ class Magprune(TaskVectors):
     """Task vectors of which each element is kept with a probability that rises with its rank.
 
     In a row of n elements with r its rank by magnitude, from 0 to n - 1, an element is kept with
-    probability density - epsilon + 2 epsilon r / (n - 1). In rows of more than 17 elements r / (n - 1)
-    is rounded to one of 17 steps, which changes no probability by more than epsilon / 16; elements of
-    one magnitude have the rank of the last of them. 1-D tensors are one row. Where the density is
-    nearer than epsilon to 0 or 1, epsilon is what is left.
+    probability density - epsilon + 2 epsilon r / (n - 1). In rows of more than 17 elements
+    r / (n - 1) is rounded to one of 17 steps, which changes no probability by more than
+    epsilon / 16; elements of one magnitude have the rank of the last of them. 1-D tensors are one
+    row. Where the density is nearer than epsilon to 0 or 1, epsilon is what is left.
 
     Reference:
         Deep 2024, DELLA-Merging (arXiv 2406.11617), section 3.1.

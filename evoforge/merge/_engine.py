@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -43,7 +43,7 @@ class Engine:
     """
 
     # Compiled code by what it was made of: equal keys, equal code.
-    _known: dict[Any, Callable[..., torch.Tensor]] = {}
+    _known: ClassVar[dict[Any, Callable[..., torch.Tensor]]] = {}
 
     def __init__(self, merge: Merge, size: int, key: Any) -> None:
         self._merge = merge
@@ -186,7 +186,7 @@ def _compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tens
     # One method is compiled once for each number of sources and each type of tensors.
     torch._dynamo.config.recompile_limit = max(256, torch._dynamo.config.recompile_limit)
     log.info("compiling the merge: some seconds, once")
-    options = {"emulate_precision_casts": True}
+    options: dict[str, Any] = {"emulate_precision_casts": True}
     made: Callable[..., torch.Tensor] = torch.compile(function, dynamic=True, options=options)
     return made
 

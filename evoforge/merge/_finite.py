@@ -17,5 +17,7 @@ def check_finite(name: str, merged: torch.Tensor) -> None:
 
 def not_finite(name: str, merged: torch.Tensor) -> MergeError:
     """Return the error of a tensor that is not finite."""
-    advice = " or do not fit into float16; set models.dtype" if merged.dtype == torch.float16 else ""
+    advice = (
+        " or do not fit into float16; set models.dtype" if merged.dtype == torch.float16 else ""
+    )
     return MergeError(f"the merged {name} has values that are not finite{advice}")

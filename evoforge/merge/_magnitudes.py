@@ -46,7 +46,6 @@ class Magnitudes:
     """
 
     def __init__(self, blocks: Blocks) -> None:
-        self._blocks = blocks
         counts = np.zeros(2 * BINS, dtype=np.int64)
         odds: list[torch.Tensor] | None = []
         size = seen = 0
@@ -68,7 +67,9 @@ class Magnitudes:
         if odds is not None:
             pure = counts[::2]
             (filled,) = pure.nonzero()
-            more, times = np.unique(torch.cat(odds).numpy() if odds else filled[:0], return_counts=True)
+            more, times = np.unique(
+                torch.cat(odds).numpy() if odds else filled[:0], return_counts=True
+            )
             values = np.concatenate([(filled << SHIFT).astype(np.int32), more.astype(np.int32)])
             order = np.argsort(-values, kind="stable")
             self._values = values[order].view(np.float32)
@@ -79,20 +80,25 @@ class Magnitudes:
             self._values = filled[::-1].astype(np.int32)
             self._upto = both[filled][::-1].cumsum().astype(np.uint32)
 
-    def largest(self, rank: int) -> float:
-        """Return the `rank`-th largest magnitude, counted from 1."""
+    def largest(self, rank: int, blocks: Blocks) -> float:
+        """Return the `rank`-th largest magnitude, counted from 1.
+
+        Args:
+            rank: in [1, size].
+            blocks: gives the same task vector again, should it have to be searched.
+        """
         place = int(np.searchsorted(self._upto, rank))
         if self._exact:
             return float(self._values[place])
         above = int(self._upto[place - 1]) if place else 0
-        return float(self._inside(int(self._values[place]))[-(rank - above)])
+        return float(self._inside(int(self._values[place]), blocks)[-(rank - above)])
 
-    def _inside(self, bin_: int) -> NDArray[np.float32]:
+    def _inside(self, bin_: int, blocks: Blocks) -> NDArray[np.float32]:
         """Return the magnitudes of one bin, sorted."""
         if bin_ in self._found:
             self._found.move_to_end(bin_)
             return self._found[bin_]
-        inside = [bits[(bits >> SHIFT) == bin_].cpu() for bits in map(_bits, self._blocks(BLOCK))]
+        inside = [bits[(bits >> SHIFT) == bin_].cpu() for bits in map(_bits, blocks(BLOCK))]
         self._found[bin_] = torch.cat(inside).sort().values.numpy().view(np.float32)
         if len(self._found) > SEARCHED:
             self._found.popitem(last=False)
@@ -110,12 +116,13 @@ class Ranks:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Magnitudes] = {}
 
-    def of(self, whole: Whole, index: int) -> Magnitudes:
-        """Return the magnitudes of a source's task vector."""
+    def largest(self, whole: Whole, index: int, rank: int) -> float:
+        """Return the `rank`-th largest magnitude of a source's task vector, counted from 1."""
         key = (whole.sources[index], whole.name)
+        blocks = partial(whole.blocks, index)
         if key not in self._known:
-            self._known[key] = Magnitudes(partial(whole.blocks, index))
-        return self._known[key]
+            self._known[key] = Magnitudes(blocks)
+        return self._known[key].largest(rank, blocks)
 
     def threshold(self, whole: Whole, index: int, density: float) -> float:
         """Return the smallest magnitude that is kept when the largest ones are.
@@ -124,4 +131,4 @@ class Ranks:
         """
         size = whole.tensors[index].numel()
         count = max(1, int(density * size + EPSILON))
-        return 0.0 if count >= size else self.of(whole, index).largest(count)
+        return 0.0 if count >= size else self.largest(whole, index, count)

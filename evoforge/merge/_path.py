@@ -55,7 +55,7 @@ class Whole:
 
     def shape(self, name: str) -> torch.Size:
         """Return the shape of a tensor."""
-        return self._tensors[name].shape
+        return self._tensors.shape(name)
 
     def write(self, name: str, out: torch.Tensor) -> None:
         """Copy a tensor into `out`.

@@ -36,7 +36,7 @@ class Spherical(TensorMerger):
     vectors.
     """
 
-    along: Along = "tensor"
+    along: str = "tensor"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -78,7 +78,7 @@ def combine(tensors: Sequence[torch.Tensor], shares: torch.Tensor) -> torch.Tens
     return total
 
 
-def gram(whole: Whole, along: Along) -> Gram:
+def gram(whole: Whole, along: str) -> Gram:
     """Return the inner products of the sources, or of their task vectors where there is a base."""
     count = len(whole.tensors)
     single = by_rows(whole.tensors[0]).shape[0] == 1
@@ -100,7 +100,7 @@ def _dot(whole: Whole, i: int, j: int) -> float:
     return total.value
 
 
-def _dots(whole: Whole, i: int, j: int, along: Along) -> NDArray[np.float64]:
+def _dots(whole: Whole, i: int, j: int, along: str) -> NDArray[np.float64]:
     one, other = (by_rows(_vector(whole, index)) for index in (i, j))
     return (one * other).sum(1 if along == "row" else 0, dtype=torch.float64).cpu().numpy()
 

@@ -76,7 +76,8 @@ class TensorMerger(Merger):
         layout = {"granularity": self._axes.granularity, "block_size": block_size}
         self.options = {**options, **layout}
         self._group_of = {name: key for key, names in self.groups.items() for name in names}
-        size = sum(tensor.numel() for tensor in pool.reference.tensors.values())
+        tensors = pool.tensors(pool.reference.name)
+        size = sum(tensors.shape(name).numel() for name in tensors)
         self._engine = Engine(self.merge, size, (self.method, digest(options)))
 
     @cached_property
@@ -252,7 +253,8 @@ class Merged:
 
     def shape(self, name: str) -> torch.Size:
         """Return the shape of a tensor."""
-        return self._merger.pool.tensors(self._recipe.content["sources"][0]["name"])[name].shape
+        first = self._recipe.content["sources"][0]["name"]
+        return self._merger.pool.tensors(first).shape(name)
 
     def write(self, name: str, out: torch.Tensor) -> None:
         """Merge one tensor into `out`: of its shape, any floating type, any device.

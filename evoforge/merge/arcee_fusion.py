@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from evoforge.merge._engine import by_rows
-from evoforge.merge._magnitudes import Magnitudes
+from evoforge.merge._magnitudes import Blocks, Magnitudes
 from evoforge.merge._masks import as_float
 from evoforge.merge._task_vectors import lambda_range
 from evoforge.merge.base import Numbers, Part, TensorMerger, Whole
@@ -80,8 +80,8 @@ class ArceeFusion(TensorMerger):
         key = (whole.sources[index], whole.name)
         if key not in self._known:
             apart = divergences(whole, index)
-            ranks = Magnitudes(partial(_importances, whole, index, apart))
-            low, median, high = (_quantile(ranks, share) for share in (0.25, 0.5, 0.75))
+            importances = partial(_importances, whole, index, apart)
+            low, median, high = _quartiles(importances)
             self._known[key] = apart, median, high - low
         return self._known[key]
 
@@ -122,6 +122,8 @@ def _importances(
         yield (delta.abs() * apart[rows]).reshape(-1)
 
 
-def _quantile(ranks: Magnitudes, share: float) -> float:
-    """Return the importance that a share of all is not above, the lower of two."""
-    return ranks.largest(ranks.size - int(share * (ranks.size - 1)))
+def _quartiles(importances: Blocks) -> list[float]:
+    """Return the importances that a quarter, half and three quarters are not above."""
+    ranks = Magnitudes(importances)
+    places = (int(share * (ranks.size - 1)) for share in (0.25, 0.5, 0.75))
+    return [ranks.largest(ranks.size - place, importances) for place in places]

@@ -79,7 +79,8 @@ class Karcher(Spherical):
                 break
             centre = np.cos(size) * centre + np.sin(size) / size * step
             centre = centre / length(gram, centre)
-        return centre * float(weights @ np.sqrt(np.diagonal(gram)))
+        shares: Shares = centre * float(weights @ np.sqrt(np.diagonal(gram)))
+        return shares
 
     def _step(self, gram: Gram, weights: NDArray[np.float64], centre: Shares) -> Shares:
         step = np.zeros_like(centre)

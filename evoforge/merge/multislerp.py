@@ -57,7 +57,8 @@ class Multislerp(Spherical):
         lengths = np.sqrt(np.diagonal(gram))
         mean, size = mean_direction(gram, weights)
         if size > EPSILON:
-            return mean * float(weights @ lengths) / size
+            shares: Shares = mean * float(weights @ lengths) / size
+            return shares
         if len(weights) > 2 and lengths.any():
             raise MergeError(
                 f"the sources' directions in {whole.name} cancel each other, so there is none "

@@ -1,12 +1,12 @@
 """Passthrough: each group of tensors as it is in one of the sources, scaled if wanted."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from evoforge.errors import ConfigError
-from evoforge.merge._sphere import combine
-from evoforge.merge.base import Numbers, Part, TensorMerger, Whole
+from evoforge.merge.base import Part, TensorMerger, Whole
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
 from evoforge.space import Range
@@ -61,12 +61,19 @@ class Passthrough(TensorMerger):
             block_size=block_size,
         )
 
-    def numbers(self, whole: Whole) -> Numbers:
-        """Return the scale of each source: 0 of all but the one that is taken."""
-        taken, scale = round(whole.shared["source"]), whole.shared["scale"]
-        scales = [scale if index == taken else 0.0 for index in range(len(whole.tensors))]
-        return {"scale": torch.tensor(scales)}
+    def write(self, whole: Whole, out: torch.Tensor) -> None:
+        """Write the tensor of the source that is taken; the others are not read."""
+        taken = slice(round(whole.shared["source"]), round(whole.shared["source"]) + 1)
+        super().write(
+            replace(
+                whole,
+                tensors=whole.tensors[taken],
+                sources=whole.sources[taken],
+                values=whole.values[taken],
+            ),
+            out,
+        )
 
     def merge(self, part: Part) -> torch.Tensor:
-        """Return the tensor of the source that is taken."""
-        return combine(part.tensors, part["scale"])
+        """Return the tensor of the source that is taken, scaled."""
+        return part.tensors[0] * part["scale"]

@@ -71,7 +71,10 @@ class Ram(TensorMerger):
         key = (whole.name, *whole.sources)
         if key not in self._counts:
             self._counts[key] = _counts(whole)
-        ratios = [min(shared / max(alone, 1), self.options["limit"]) for alone, shared in self._counts[key]]
+        ratios = [
+            min(shared / max(alone, 1), self.options["limit"])
+            for alone, shared in self._counts[key]
+        ]
         return {**numbers, "own": torch.tensor([1 + boost * ratio for ratio in ratios])}
 
     def merge(self, part: Part) -> torch.Tensor:

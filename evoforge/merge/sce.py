@@ -65,11 +65,20 @@ class Sce(TensorMerger):
             granularity=granularity,
             block_size=block_size,
         )
-        self._ranks: dict[tuple[str, ...], tuple[Magnitudes, int]] = {}
+        # Of each tensor the last density and its weights.
+        self._known: dict[tuple[str, ...], tuple[float, list[float]]] = {}
+        self._ranks: dict[tuple[str, ...], Magnitudes] = {}
 
     def numbers(self, whole: Whole) -> Numbers:
         """Return the lowest variance that is selected, and the sources' weights."""
         numbers = {**super().numbers(whole), "least": torch.tensor(self._least(whole))}
+        return {**numbers, "weight": torch.tensor(self._weights(whole, numbers))}
+
+    def _weights(self, whole: Whole, numbers: Numbers) -> list[float]:
+        """Return the weight of each source: the mean square of what is selected of it, scaled."""
+        key, density = (whole.name, *whole.sources), whole.shared["density"]
+        if key in self._known and self._known[key][0] == density:
+            return self._known[key][1]
         squares = [Total() for _ in whole.tensors]
         for part in parts(whole, numbers):
             deltas = _deltas(part)
@@ -79,7 +88,8 @@ class Sce(TensorMerger):
         found = [total.value for total in squares]
         summed = sum(found)
         weights = [value / summed if summed > 0 else 1 / len(found) for value in found]
-        return {**numbers, "weight": torch.tensor(weights)}
+        self._known[key] = density, weights
+        return weights
 
     def _least(self, whole: Whole) -> float:
         """Return the lowest variance that is selected; what does not vary is selected with all."""
@@ -87,12 +97,12 @@ class Sce(TensorMerger):
         if density >= 1.0:
             return 0.0
         key = (whole.name, *whole.sources)
+        variances = partial(_variances, whole)
         if key not in self._ranks:
-            ranks = Magnitudes(partial(_variances, whole))
-            self._ranks[key] = ranks, ranks.size - ranks.zeros
-        ranks, varying = self._ranks[key]
-        count = int(density * varying + EPSILON)
-        return ranks.largest(count) if count else float("inf")
+            self._ranks[key] = Magnitudes(variances)
+        ranks = self._ranks[key]
+        count = int(density * (ranks.size - ranks.zeros) + EPSILON)
+        return ranks.largest(count, variances) if count else float("inf")
 
     def merge(self, part: Part) -> torch.Tensor:
         """Return the base plus the weighted mean of what is selected and agrees in sign."""

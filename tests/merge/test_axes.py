@@ -20,7 +20,7 @@ def test_a_profile_has_points_along_the_depth_and_groups_of_its_own_outside(pool
 
 def test_layers_between_points_are_interpolated(pool):
     merger = Linear(pool, weight=WEIGHT, granularity="profile", block_size=3)
-    values = {name: 0.2 for name in merger.space.names} | {"depth1.a.weight": 0.8}
+    values = dict.fromkeys(merger.space.names, 0.2) | {"depth1.a.weight": 0.8}
     recipe = merger.recipe(merger.space.encode(values))
     found = [recipe.content["values"][f"layer{i}"]["a"]["weight"] for i in range(4)]
     assert found == [0.2, 0.4, 0.6, 0.8]

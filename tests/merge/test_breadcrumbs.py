@@ -38,5 +38,7 @@ def test_a_density_of_almost_nothing_keeps_nothing(pool, golden):
 
 
 def test_gamma_out_of_range_names_the_option(pool):
-    with pytest.raises(ConfigError, match=r"gamma must be in \[0, 0.999\], got 1.5; set merge.gamma"):
+    with pytest.raises(
+        ConfigError, match=r"gamma must be in \[0, 0.999\], got 1.5; set merge.gamma"
+    ):
         Breadcrumbs(pool, gamma=1.5)

@@ -31,7 +31,11 @@ def test_golden_probabilities(pool, golden):
 def test_probabilities_of_long_rows_are_within_a_sixteenth_of_epsilon(pool):
     delta = torch.randn(3, 1001, generator=torch.Generator().manual_seed(0))
     whole = Whole(
-        "w", torch.zeros(3, 1001), [delta], ["a"], [{"weight": 1, "density": 0.5, "epsilon": 0.2}],
+        "w",
+        torch.zeros(3, 1001),
+        [delta],
+        ["a"],
+        [{"weight": 1, "density": 0.5, "epsilon": 0.2}],
         {"lambda_": 1.0},
     )
     merger = Della(pool)

@@ -10,7 +10,7 @@ import torch
 from evoforge.errors import ConfigError, MergeError
 from evoforge.merge import _engine
 from evoforge.merge._engine import Engine
-from evoforge.merge.base import Part, Whole, merger_class
+from evoforge.merge.base import Whole, merger_class
 
 needs_compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler"

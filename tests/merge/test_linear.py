@@ -20,7 +20,10 @@ def test_golden_vector_without_normalisation(pool, golden):
 
 def test_weights_that_cancel_are_not_divided_by(pool, golden):
     # 1 a - 1 b: the sum of weights is 0, so the difference itself comes out.
-    golden.check(golden.merge(Linear(pool), "ab", weight=[1.0, -1.0]), "0.75 0.25 -0.1875 -1 -1.125 0.3125 1.25 -0.0625")
+    golden.check(
+        golden.merge(Linear(pool), "ab", weight=[1.0, -1.0]),
+        "0.75 0.25 -0.1875 -1 -1.125 0.3125 1.25 -0.0625",
+    )
 
 
 def test_needs_no_base_and_has_a_gene_for_each_source(pool):

@@ -34,12 +34,18 @@ def test_golden_vector_with_a_density_for_each_source(pool, golden):
 
 def test_expected_rescale_divides_by_the_density(pool, golden):
     # a alone at density 1/8 keeps -1 of 1.5; divided by 1/8: 1.5 - 8 = -6.5.
-    golden.check(golden.merge(Ties(pool, rescale="expected"), "a", weight=1.0, density=0.125), "0.5 -1 2 0.25 -6.5 0 -0.75 -2")
+    golden.check(
+        golden.merge(Ties(pool, rescale="expected"), "a", weight=1.0, density=0.125),
+        "0.5 -1 2 0.25 -6.5 0 -0.75 -2",
+    )
 
 
 def test_a_negative_weight_turns_its_sources_vote(pool, golden):
     # -a: the base less the task vector, whatever is elected.
-    golden.check(golden.merge(Ties(pool), "a", weight=-1.0, density=1.0), "0 -0.75 1.875 0.25 2.5 -0.75 -1.125 -1.9375")
+    golden.check(
+        golden.merge(Ties(pool), "a", weight=-1.0, density=1.0),
+        "0 -0.75 1.875 0.25 2.5 -0.75 -1.125 -1.9375",
+    )
 
 
 @pytest.mark.parametrize("density", [2, 0, -0.5])
