@@ -1,9 +1,10 @@
 """The magnitudes of one task vector, looked at once, so that any of them is quickly found by rank.
 
 Nothing is sorted for a candidate. Magnitudes are counted by their exponent and the first bits of
-their mantissa. Differences of numbers with short mantissas (bfloat16, float16) nearly all have short
-mantissas themselves: then each distinct magnitude is known with its count, and any rank is looked
-up. Of other task vectors the counts tell in which bin a rank lies, and only that bin is searched.
+their mantissa. Differences of numbers with short mantissas (bfloat16, float16) nearly all have
+short mantissas themselves: then each distinct magnitude is known with its count, and any rank is
+looked up. Of other task vectors the counts tell in which bin a rank lies, and only that bin is
+searched.
 """
 
 from collections import OrderedDict

@@ -145,9 +145,10 @@ class PathCandidate:
         """
         candidate, origin, factor = self._made_of(name)
         if factor == 1.0:
-            return candidate.write(origin, out)
-        out.copy_(candidate.tensor(origin) * factor)
-        check_finite(f"{name}, with the scales folded in,", out)
+            candidate.write(origin, out)
+        else:
+            out.copy_(candidate.tensor(origin) * factor)
+            check_finite(f"{name}, with the scales folded in,", out)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor of the plain checkpoint in float32.

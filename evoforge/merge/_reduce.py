@@ -13,7 +13,7 @@ ROW = 1 << 14
 
 
 class Total:
-    """A sum in float64 over elements that come in blocks, whose sizes must not depend on threads."""
+    """A sum in float64 over elements in blocks, whose sizes must not depend on threads."""
 
     def __init__(self) -> None:
         self._sums: list[torch.Tensor] = []

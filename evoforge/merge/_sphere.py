@@ -130,8 +130,8 @@ def unit(gram: Gram, index: int) -> Shares:
 def arc(gram: Gram, one: Shares, other: Shares, t: float, parallel: float) -> Shares:
     """Return the point at `t` in [0, 1] on the arc between two vectors.
 
-    slerp(a, b, t) = sin((1 - t) theta) / sin(theta) a + sin(t theta) / sin(theta) b; a straight line
-    where one of them is nothing, or |cos theta| is above `parallel`.
+    slerp(a, b, t) = sin((1 - t) theta) / sin(theta) a + sin(t theta) / sin(theta) b; a straight
+    line where one of them is nothing, or |cos theta| is above `parallel`.
 
     Reference:
         Shoemake 1985, Animating Rotation with Quaternion Curves.

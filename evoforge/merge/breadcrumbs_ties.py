@@ -19,8 +19,8 @@ from evoforge.space import Range
 class BreadcrumbsTies(Masked):
     """Task vectors without outliers and small change, with TIES' election of signs.
 
-    Of each task vector the `gamma` share of largest magnitudes is dropped, of the rest the `density`
-    share (of the whole) of largest ones is kept. The sign of each element is elected, and only
+    Of each task vector the `gamma` share of largest magnitudes is dropped, of the rest the
+    `density` share (of the whole) of largest ones is kept. The sign of each element is elected, and only
     elements of that sign are added.
 
     Args:

@@ -21,8 +21,8 @@ class Della(Magprune):
 
     Within each row of a tensor an element's probability to be kept rises with the rank of its
     magnitude, from density - epsilon to density + epsilon. Which are kept is fixed by the seed, the
-    source's content and the tensor's name. The sign of each element is elected, and only elements of
-    that sign are added.
+    source's content and the tensor's name. The sign of each element is elected, and only elements
+    of that sign are added.
 
     Args:
         pool: the sources and their base.
