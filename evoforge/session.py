@@ -30,6 +30,7 @@ from evoforge.path import hops
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import FILE, Evaluation, Record
 from evoforge.report import card, plots, preflight_table, result, table
+from evoforge.rounding import rounding
 from evoforge.stage import Stage
 from evoforge.task.base import Task
 from evoforge.tracker.base import Status, Trackers
@@ -271,7 +272,8 @@ def _work(
 def _export(parts: Parts, journal: Journal, winner: Winner) -> MergeError | None:
     """Write the model, which must be there before a run is complete; or say why it cannot be."""
     record = journal.record
-    text = card.card(record, result.build(record))
+    lost = rounding(winner.candidate, parts.pool)
+    text = card.card(record, {**result.build(record), "rounding": lost})
     probe = parts.task.items("select")[:PROBE]
     try:
         export(
@@ -280,6 +282,7 @@ def _export(parts: Parts, journal: Journal, winner: Winner) -> MergeError | None
             parts.pool,
             record.folder / "model",
             card=text,
+            rounding=lost,
             scored=lambda: parts.evaluator.logits(winner.candidate, probe),
             written=lambda folder: parts.evaluator.logits_of(folder, probe),
         )

@@ -11,12 +11,12 @@ PACKAGE = ROOT / "evoforge"
 # A room may import rooms of lower layers only; rooms of one layer do not know each other.
 LAYERS = [
     {"errors"},
-    {"space", "recipe", "path"},
-    {"models", "candidate", "task", "zoo", "config"},
+    {"space", "recipe", "path", "zoo"},
+    {"models", "candidate", "task", "config"},
     {"record"},
     {"journal"},
     {"merge", "optimizer", "fitness", "evaluator", "executor", "tracker"},
-    {"stage", "mergekit"},
+    {"stage", "mergekit", "rounding"},
     {"evolve", "baseline", "report", "export", "relog"},
     {"session"},
 ]

@@ -19,7 +19,8 @@ class Breadcrumbs(Masked):
     """Task arithmetic on task vectors without outliers and without small change.
 
     Of each task vector the `gamma` share of largest magnitudes is dropped, of the rest the
-    `density` share (of the whole) of largest ones is kept; then theta = base + lambda sum_m w_m delta_m.
+    `density` share (of the whole) of largest ones is kept; then
+    theta = base + lambda sum_m w_m delta_m.
 
     Args:
         pool: the sources and their base.

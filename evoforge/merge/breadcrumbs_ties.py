@@ -20,8 +20,8 @@ class BreadcrumbsTies(Masked):
     """Task vectors without outliers and small change, with TIES' election of signs.
 
     Of each task vector the `gamma` share of largest magnitudes is dropped, of the rest the
-    `density` share (of the whole) of largest ones is kept. The sign of each element is elected, and only
-    elements of that sign are added.
+    `density` share (of the whole) of largest ones is kept. The sign of each element is
+    elected, and only elements of that sign are added.
 
     Args:
         pool: the sources and their base.

@@ -20,9 +20,10 @@ class Ram(TensorMerger):
     """Reinforced agent merging: sparse task vectors, overlaps averaged.
 
     A source is active where |delta| > 1e-5. theta = base + lambda times the mean of the task
-    vectors that are active there, which is the whole of one that is alone. `boost` makes up for what a
-    source loses where it shares: its own part is multiplied by 1 + boost min(shared / own, limit),
-    with its numbers of elements that are active with others and alone (RAM+).
+    vectors that are active there, which is the whole of one that is alone. `boost` makes up for
+    what a source loses where it shares: its own part is multiplied by
+    1 + boost min(shared / own, limit), with its numbers of elements that are
+    active with others and alone (RAM+).
 
     Args:
         pool: the sources and their base.

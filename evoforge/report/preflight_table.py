@@ -5,6 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evoforge.models.gguf import FEW_BITS
 from evoforge.models.preflight import Preflight, SourceCheck
 
 
@@ -25,7 +26,7 @@ def table(found: Preflight) -> RenderableType:
         grid.add_row(*_cells(row, others, mixed))
     size = f"{found.rows[0].parameters:,} weights each"
     line = size if mixed else f"{size}, {types.pop()}"
-    return Group(grid, Text(f"{line}; ") + _memory(found))
+    return Group(grid, Text(f"{line}; ") + _memory(found), *_quantised(found))
 
 
 def _cells(row: SourceCheck, others: list[str], mixed: bool) -> list[str]:
@@ -37,6 +38,16 @@ def _cells(row: SourceCheck, others: list[str], mixed: bool) -> list[str]:
     numbers = [f"{row.norm:.2f}", f"{row.relative:.1%}", f"{row.conflicts:.0%}"]
     cosines = [f"{row.cosines[o]:+.2f}" if o in row.cosines else "" for o in others]
     return facts + numbers + cosines
+
+
+def _quantised(found: Preflight) -> list[Text]:
+    """Return a warning about sources of few bits, if there are any."""
+    few = [row for row in found.rows if row.bits is not None and row.bits < FEW_BITS]
+    if not few:
+        return []
+    names = ", ".join(f"{row.name} ({row.bits:.1f})" for row in few)
+    line = f"quantised to few bits a weight: {names}; such models merge poorly\n"
+    return [Text(line, style="bold yellow")]
 
 
 def _memory(found: Preflight) -> Text:

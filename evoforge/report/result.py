@@ -19,6 +19,8 @@ from evoforge.report.statistics import interval, paired
 PARTS = ("search", "select", "test")
 BASELINE = "baseline:"
 FILE = "result.json"
+# In the folder of the exported model.
+ROUNDING = "rounding.json"
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,17 @@ def build(record: Record) -> dict[str, Any]:
         "sources": fact(record, "sources") or [],
         "seed": fact(record, "seed"),
         "versions": fact(record, "versions") or {},
+        "rounding": _rounding(record),
     }
+
+
+def _rounding(record: Record) -> dict[str, Any] | None:
+    """Return what the exported model says of its own rounding; None if it says nothing."""
+    path = record.folder / "model" / ROUNDING
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
 
 
 def status(record: Record) -> str:

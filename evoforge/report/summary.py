@@ -11,6 +11,8 @@ from evoforge.report.result import PARTS
 
 Result = Mapping[str, Any]
 LEVEL = 0.05
+# Share of what merging changed, lost to rounding, from which it is worth a word.
+NOTABLE = 0.02
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def reading(result: Result) -> list[str]:
     """Return what the results mean, a sentence or two to a line."""
     if result["winner"] is None:
         return [f"The run is {result['status']} and has no winner yet."]
-    return [*_against_best(result), *_curse(result)]
+    return [*_against_best(result), *_curse(result), *_stored(result)]
 
 
 def _against_best(result: Result) -> list[str]:
@@ -149,6 +151,22 @@ def _against_best(result: Result) -> list[str]:
         words = f"The winner {verb} the best source, {best}, by {size} {shown}"
     items = result["winner"]["test"]["items"]
     return [f"{words} ({paired['test']}, {items} test items, used once)."]
+
+
+def _stored(result: Result) -> list[str]:
+    """Return what rounding takes of the winner; nothing if it is not worth a word."""
+    found = result.get("rounding")
+    if not found:
+        return []
+    mine = found["lost"][found["dtype"]]
+    better = {dtype: share for dtype, share in found["lost"].items() if share < mine / 2}
+    if mine < NOTABLE or not better:
+        return []
+    others = ", ".join(f"{dtype} would take {share:.1%}" for dtype, share in better.items())
+    return [
+        f"Storing the winner in {found['dtype']} takes {mine:.0%} of what merging changed; "
+        f"{others} (models.dtype)."
+    ]
 
 
 def _curse(result: Result) -> list[str]:
