@@ -17,14 +17,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaConfig
+from tokenizers import Tokenizer, models
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from evoforge.merge.base import merger_class
 from evoforge.models.pool import Pool, open_pool
@@ -72,8 +72,6 @@ def make(folder: Path, size: str) -> None:
     config = LlamaConfig(**SIZES[size], max_position_embeddings=2048, dtype="bfloat16")
     generator = torch.Generator().manual_seed(0)
     with torch.device("meta"):
-        from transformers import LlamaForCausalLM
-
         shapes = {n: t.shape for n, t in LlamaForCausalLM(config).state_dict().items()}
     if config.tie_word_embeddings:
         shapes.pop("lm_head.weight")
@@ -91,10 +89,7 @@ def make(folder: Path, size: str) -> None:
         _tokenizer().save_pretrained(folder / name)
 
 
-def _tokenizer() -> object:
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast
-
+def _tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, "a")))
 
 
@@ -153,21 +148,14 @@ class Peak:
         return self.bytes
 
 
-@dataclass(frozen=True)
-class Row:
-    """What one method takes: seconds, and its ratio to the copy."""
-
-    method: str
-    first: float
-    seconds: float
-    copy: float
-    partial: float
-
-
-def measure(pool: Pool, method: str, out: dict[str, torch.Tensor]) -> Row:
-    """Merge several candidates into one model in memory."""
-    options = RANGES[method]
-    merger = merger_class(method)(pool, **options)
+def measure(folder: Path, method: str) -> dict[str, float]:
+    """Merge several candidates into one model in memory; return what they took."""
+    before = psutil.Process().memory_info().rss
+    peak = Peak()
+    pool = open_models(folder)
+    tensors = pool.tensors(pool.reference.name)
+    out = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in tensors.items()}
+    merger = merger_class(method)(pool, **RANGES[method])
     draw = np.random.default_rng(0)
 
     def candidate(_: int) -> None:
@@ -176,28 +164,118 @@ def measure(pool: Pool, method: str, out: dict[str, torch.Tensor]) -> Row:
             made.write(name, out[name])
 
     first, seconds = median(candidate)
-    weights = sum(t.numel() for t in pool.reference.tensors.values())
-    # Bytes that must move: the sources that take part, and the result.
-    moved = 2 * weights * (len(pool.sources) + merger.needs_base + 1)
-    return Row(method, first, seconds, copy_seconds(moved), _partial(pool, method, out, seconds))
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    taking = len(pool.sources) + merger.needs_base
+    over = peak.stop() - before - (taking + 1) * size
+    # Bytes that must move: the sources that take part are read, the result is written.
+    copy = copy_seconds((taking + 1) * size)
+    tenth = changed_group(pool, method)
+    return {"first": first, "seconds": seconds, "copy": copy, "over": over, "tenth": tenth}
 
 
-def _partial(pool: Pool, method: str, out: dict[str, torch.Tensor], whole: float) -> float:
-    """Return what a genome costs that changes one of about ten groups, over a full merge."""
+def changed_group(pool: Pool, method: str) -> float:
+    """Return what a genome costs that changes one of ten groups, over one that changes all."""
     from evoforge.evaluator._live import LiveModel
 
-    layers = pool.reference.num_layers
-    merger = merger_class(method)(
-        pool, granularity="block", block_size=math.ceil(layers / 8), **RANGES[method]
-    )
+    block = math.ceil(pool.reference.num_layers / 8)
+    merger = merger_class(method)(pool, granularity="block", block_size=block, **RANGES[method])
     live = LiveModel(pool, device="cpu", attention="sdpa")
     genome = merger.space.init
-    live.write(merger.build(merger.recipe(genome)))
     mine = [i for i, name in enumerate(merger.space.names) if name.startswith("layers0-")]
 
-    def change(i: int) -> None:
+    def one(i: int) -> None:
         changed = genome.copy()
-        changed[mine] = 0.3 + 0.05 * i
+        changed[mine] = 0.1 + 0.05 * i
         live.write(merger.build(merger.recipe(changed)))
 
-    return median(change)[1] / whole
+    def every(i: int) -> None:
+        live.write(merger.build(merger.recipe(np.full(len(genome), 0.1 + 0.05 * i))))
+
+    return median(one)[1] / median(every)[1]
+
+
+# Run by an interpreter that has mergekit: the same merges by its in-process interface.
+MERGEKIT = """
+import json, statistics, sys, time
+import torch
+from safetensors.torch import load_file
+from mergekit.merge_methods.api import merge_state_dicts
+folder, method = sys.argv[1:]
+names = ["a", "b", "c"] if method == "linear" else ["base", "a", "b", "c"]
+names = ["a", "b"] if method == "slerp" else names
+models = {name: load_file(f"{folder}/{name}/model.safetensors") for name in names}
+values = {"weight": 0.4, "density": 0.5, "gamma": 0.01, "epsilon": 0.15, "t": 0.4}
+known = {
+    "linear": ["weight"], "slerp": ["t"], "task_arithmetic": ["weight"],
+    "ties": ["weight", "density"], "dare_linear": ["weight", "density"],
+    "dare_ties": ["weight", "density"], "breadcrumbs": ["weight", "density", "gamma"],
+    "della": ["weight", "density", "epsilon"],
+}[method]
+parameters = {name: values[name] for name in known}
+base = "base" if "base" in names else ("a" if method == "slerp" else None)
+times = []
+with torch.no_grad():
+    for _ in range(3):
+        start = time.perf_counter()
+        merge_state_dicts(models, method, parameters=parameters, base=base)
+        times.append(time.perf_counter() - start)
+print(json.dumps(statistics.median(times[1:])))
+"""
+
+
+def by_mergekit(python: str, folder: Path, method: str) -> float | None:
+    """Return the seconds that mergekit takes, or None if it cannot be asked."""
+    call = [python, "-c", MERGEKIT, str(folder), method]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stderr.strip().splitlines()[-1])
+        return None
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Print a table for each size."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--methods", default=",".join(RANGES))
+    parser.add_argument("--mergekit", help="a Python interpreter that has mergekit 0.1.5")
+    parser.add_argument("--folder", type=Path, help="where the models are, or are made and kept")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(Path(given.one[0]), given.one[1])))
+        return
+    with tempfile.TemporaryDirectory(prefix="evoforge-benchmark-") as made:
+        for size in given.sizes.split(","):
+            folder = (given.folder or Path(made)) / size
+            if not folder.is_dir():
+                make(folder, size)
+            _table(size, folder, given.methods.split(","), given.mergekit)
+
+
+def _table(size: str, folder: Path, methods: list[str], mergekit: str | None) -> None:
+    threads = torch.get_num_threads()
+    print(f"\n{size}, base and three sources, bfloat16, {threads} threads")
+    print(
+        "seconds of a merge; of copying its bytes; the ratio, and what is wanted; MB above sources"
+    )
+    print("and result; a genome that changes one of ten groups; mergekit, and its ratio; the first")
+    for method in methods:
+        # Each in a process of its own, so that memory is this method's alone.
+        call = [sys.executable, __file__, "--one", str(folder), method]
+        done = subprocess.run(call, capture_output=True, text=True, check=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        ratio, wanted = found["seconds"] / found["copy"], WANTED.get(method, OTHERS_WANTED)
+        line = (
+            f"{method:16s} {found['seconds']:7.3f} {found['copy']:7.3f} x{ratio:5.2f} (<= {wanted})"
+        )
+        line += f" {found['over'] / 1e6:+6.0f} MB  tenth {found['tenth']:.3f}"
+        theirs = None if mergekit is None else by_mergekit(mergekit, folder, method)
+        line += (
+            "" if theirs is None else f"  mergekit {theirs:6.2f} x{theirs / found['seconds']:.0f}"
+        )
+        print(f"{line}  first {found['first']:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

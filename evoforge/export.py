@@ -10,8 +10,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import save_torch_state_dict
@@ -37,6 +38,7 @@ def export(
     folder: Path,
     *,
     card: str,
+    rounding: Mapping[str, Any] | None = None,
     scored: Callable[[], Logits] | None = None,
     written: Callable[[Path], Logits] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -51,6 +53,7 @@ def export(
         pool: the sources, which say settings, tokenizer and type.
         folder: what to make; replaced if it exists.
         card: the text of README.md.
+        rounding: what storing the model takes, for `rounding.json`.
         scored: what the model that was scored says of some prompts.
         written: what a model folder says of them; both are asked if the candidate is a path.
         progress: told after each tensor how many of how many are merged.
@@ -65,6 +68,9 @@ def export(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         _write(candidate, recipe, pool, partial, card, progress)
+        if rounding is not None:
+            text = json.dumps(rounding, indent=2)
+            (partial / "rounding.json").write_text(text + "\n", "utf-8")
         if candidate.walk is not None and scored is not None and written is not None:
             _check(scored(), written(partial), partial, pool.dtype_name)
         for path in partial.iterdir():

@@ -177,16 +177,15 @@ def _settings(model: Any, tokenizer: Any, task: Generation, pool: Pool) -> Any:
     """Return greedy generation; of the model's own settings only the end tokens are kept."""
     from transformers import GenerationConfig
 
-    own = model.generation_config
-    if (pool.reference.folder / "generation_config.json").is_file():
-        own = GenerationConfig.from_pretrained(pool.reference.folder)
-    given = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
-    if given is None:
+    given = pool.generation_settings()
+    own = model.generation_config if given is None else GenerationConfig.from_dict(given)
+    end = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
+    if end is None:
         raise ConfigError(
             f"{pool.reference.name} names no end token, so no answer would end; "
             "add eos_token_id to its generation_config.json"
         )
-    ends = list(given) if isinstance(given, list | tuple) else [given]
+    ends = list(end) if isinstance(end, list | tuple) else [end]
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
     return GenerationConfig(
         do_sample=False,

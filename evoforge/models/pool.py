@@ -1,55 +1,25 @@
 """The pool: the ordered sources of a run, checked against each other before anything else.
 
-Knows which settings must agree for weights to be merged, or for layers to share a path; does not
-know how they are merged.
+Knows who takes part and whose settings count; does not know how they are merged.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 
 from evoforge.errors import ConfigError, PoolError
-from evoforge.models.layout import block_tensors
-from evoforge.models.source import PER_LAYER, Source, SourceSpec, open_source
-from evoforge.models.tokenizer import difference, load_tokenizer
-from evoforge.models.weights import Weights
+from evoforge.models.fit import check_path, check_weights
+from evoforge.models.source import Source, open_source
+from evoforge.models.spec import SourceSpec
+from evoforge.models.vocabulary import Alignment
+from evoforge.models.weights import Tensors
 
 DTYPES = {
     "float32": torch.float32,
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
-}
-# Settings that say nothing about the weights.
-INDIFFERENT = {
-    "_name_or_path",
-    "architectures",
-    "dtype",
-    "id2label",
-    "label2id",
-    "torch_dtype",
-    "transformers_version",
-    "use_cache",
-    "output_attentions",
-    "output_hidden_states",
-    "return_dict",
-    "problem_type",
-}
-# Settings of what lies outside the blocks, which a path takes from its first model alone, or that
-# may differ from block to block.
-OUTSIDE_BLOCKS = {
-    "vocab_size",
-    "bos_token_id",
-    "eos_token_id",
-    "pad_token_id",
-    "tie_word_embeddings",
-    "num_hidden_layers",
-    *PER_LAYER,
-    "max_window_layers",
-    "max_position_embeddings",
-    "initializer_range",
-    "attention_dropout",
 }
 
 
@@ -61,9 +31,12 @@ class Pool:
 
     Args:
         sources: what takes part, in order; exactly one may have the role `base`.
-        tokenizer: whose tokenizer the merged model gets; the base's by default, or the first's.
+        tokenizer: whose vocabulary all weights are brought to: `union` for the tokens of all,
+            `base`, or a source; None for the one that all must have.
         dtype: of merged models: `float32`, `float16`, `bfloat16`, or `auto` for the base's own.
         ignore: settings that may differ, and then are the base's: a wish, never a default.
+        truncate: whether to cut all embeddings to the rows that all sources have.
+        pad_to_multiple_of: what the number of rows of embeddings is padded up to a multiple of.
         lead: the source that settings and tokenizer come from, if it is not the base.
 
     Raises:
@@ -77,6 +50,8 @@ class Pool:
         tokenizer: str | None = None,
         dtype: str = "auto",
         ignore: Sequence[str] = (),
+        truncate: bool = False,
+        pad_to_multiple_of: int | None = None,
         lead: str | None = None,
     ) -> None:
         self.members = tuple(sources)
@@ -92,9 +67,17 @@ class Pool:
             "tokenizer": tokenizer,
             "dtype": dtype,
             "ignore": tuple(ignore),
+            "truncate": truncate,
+            "pad_to_multiple_of": pad_to_multiple_of,
         }
+        self._alignment = Alignment(
+            self.members,
+            self.base,
+            tokenizer=tokenizer,
+            truncate=truncate,
+            pad_to_multiple_of=pad_to_multiple_of,
+        )
         self._lead = None if lead is None else self.member(lead)
-        self._tokenizer_of = self._member("tokenizer", tokenizer or self.reference.name)
         if dtype not in ("auto", *DTYPES):
             raise ConfigError(
                 f"dtype must be auto, {', '.join(DTYPES)}, got {dtype}; set models.dtype"
@@ -108,7 +91,9 @@ class Pool:
 
     def led_by(self, name: str) -> "Pool":
         """Return the same sources with another reference."""
-        return Pool(self.members, **self._given, lead=name)
+        led = Pool(self.members, **self._given, lead=name)
+        led._alignment = self._alignment  # the same weights, made once
+        return led
 
     def check(self) -> None:
         """Make sure that the weights of all sources can be merged with each other.
@@ -131,6 +116,36 @@ class Pool:
                     found[source.name] = str(error)
         return found
 
+    @cached_property
+    def vocabulary(self) -> dict[str, Any] | None:
+        """What was changed so that vocabularies fit each other, as JSON; None if nothing was.
+
+        `tokenizer` (`union` or a source), `rows`, `tokens`, `padding` (rows that are no token's),
+        `truncate`, `pad_to_multiple_of`, `digest` of the tokens in order, and the `members` that
+        rows may come from.
+        """
+        return self._alignment.facts(self.reference) if self._alignment.asked else None
+
+    def model_config(self) -> Any:
+        """Return the settings of merged models: a transformers configuration, made anew.
+
+        They are the reference's, with the number of rows and the special tokens of the chosen
+        vocabulary.
+        """
+        config = self.reference.model_config()
+        for key, value in self._alignment.settings(self.reference).items():
+            for part in (config, config.get_text_config()):
+                if hasattr(part, key):
+                    setattr(part, key, value)
+        return config
+
+    def generation_settings(self) -> dict[str, Any] | None:
+        """Return the content of generation_config.json of merged models, or None without one.
+
+        It is the reference's, with the special tokens of the chosen vocabulary.
+        """
+        return self._alignment.generation_settings(self.reference)
+
     @property
     def dtype(self) -> torch.dtype:
         """The type that merged tensors are stored in."""
@@ -139,16 +154,16 @@ class Pool:
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that merged models are used with."""
-        return _tokenizer(self._tokenizer_of)
+        return self._alignment.tokenizer(self.reference)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the tensors to merge, as in the checkpoints."""
         return tuple(self.reference.tensors)
 
-    def tensors(self, name: str) -> Weights:
-        """Return the weights of a member by its name."""
-        return self.member(name).tensors
+    def tensors(self, name: str) -> Tensors:
+        """Return the weights of a member by its name, brought to the chosen vocabulary."""
+        return self._alignment.tensors(self.member(name))
 
     def hash(self, name: str) -> str:
         """Return the content hash of a member by its name."""
@@ -168,17 +183,14 @@ class Pool:
 
     def member(self, name: str) -> Source:
         """Return a source by its name."""
-        return self._member("sources", name)
-
-    def _member(self, option: str, name: str) -> Source:
         for source in self.members:
             if source.name == name:
                 return source
         known = ", ".join(source.name for source in self.members)
-        raise ConfigError(f"{option} must name one of {known}, got {name}; set models.{option}")
+        raise ConfigError(f"sources must name one of {known}, got {name}; set models.sources")
 
     def _own_dtype(self) -> str:
-        found = {tensor.dtype for tensor in self.reference.tensors.values()}
+        found = self.reference.dtypes
         for name, dtype in DTYPES.items():
             # The widest type of the reference, should it be of several.
             if dtype in found:
@@ -189,23 +201,21 @@ class Pool:
         )
 
     def check_tokenizer(self) -> None:
-        """Make sure that the tokenizer is the one that the reference's embeddings are made for.
+        """Make sure that the reference's embeddings can be brought to the chosen vocabulary.
 
         Raises:
-            PoolError: it has another vocabulary.
+            PoolError: its embeddings do not fit its tokenizer, or no tokenizer takes all tokens.
         """
-        if self._tokenizer_of is not self.reference and "tokenizer" not in self.ignore:
-            found = difference(_tokenizer(self.reference), self.tokenizer)
-            if found:
-                raise PoolError(
-                    f"the tokenizer of {self._tokenizer_of.name} does not fit the embeddings of "
-                    f"{self.reference.name}: in the vocabulary {found}; set models.tokenizer"
-                )
+        if self._alignment.asked:
+            _ = self._alignment.tensors(self.reference), self.tokenizer
 
     @property
     def tokenizer_source(self) -> str:
-        """The name of the source whose tokenizer merged models are used with."""
-        return self._tokenizer_of.name
+        """The name of the source whose tokenizer merged models are used with.
+
+        For the tokens of all sources that is the one whose own keep their numbers.
+        """
+        return (self._alignment.home or self.reference).name
 
     def check_layers(self, names: Sequence[str]) -> None:
         """Make sure that layers of these sources can follow each other; the first one leads.
@@ -213,96 +223,17 @@ class Pool:
         Raises:
             PoolError: a difference between two sources that changes what a block is.
         """
-        first = self.member(names[0])
-        _check_lists(first)
-        for source in map(self.member, names[1:]):
-            for setting, mine, other in self._differences(source, first, OUTSIDE_BLOCKS):
-                raise PoolError(
-                    f"{source.name} cannot share a path with {first.name}: {setting} is {other} "
-                    f"against {mine}; take another source, or accept what {first.name} has with "
-                    f"models.ignore=[{setting}]"
-                )
-            _check_blocks(first, source)
+        first, *others = map(self.member, names)
+        check_path(first, others, self.ignore)
 
     def _check(self, source: Source) -> None:
-        for setting, mine, other in self._differences(source, self.reference, set()):
-            raise PoolError(
-                f"{source.name} does not fit {self.reference.name}: {setting} is {other} against "
-                f"{mine}; take another source, or accept what {self.reference.name} has with "
-                f"models.ignore=[{setting}]"
-            )
-        self._check_tensors(source)
-        if "tokenizer" not in self.ignore:
-            found = difference(_tokenizer(self.reference), _tokenizer(source))
-            if found:
-                raise PoolError(
-                    f"{source.name} does not fit {self.reference.name}: in the vocabulary {found}; "
-                    "take another source, or accept it with models.ignore=[tokenizer]"
-                )
-
-    def _differences(
-        self, source: Source, first: Source, free: set[str]
-    ) -> Iterator[tuple[str, Any, Any]]:
-        mine, other = first.config, source.config
-        for setting in sorted({*mine, *other} - INDIFFERENT - self.ignore - free):
-            if mine.get(setting) != other.get(setting):
-                yield setting, mine.get(setting), other.get(setting)
-
-    def _check_tensors(self, source: Source) -> None:
-        mine, other = self.reference.tensors, source.tensors
-        for name in mine:
-            if name not in other:
-                raise PoolError(
-                    f"{source.name} does not fit {self.reference.name}: it has no tensor {name}; "
-                    "take a source of the same architecture"
-                )
-            if mine[name].shape != other[name].shape:
-                raise PoolError(
-                    f"{source.name} does not fit {self.reference.name}: {name} has shape "
-                    f"{tuple(other[name].shape)} against {tuple(mine[name].shape)}; "
-                    "take a source of the same sizes"
-                )
-        for name in other:
-            if name not in mine:
-                raise PoolError(
-                    f"{source.name} does not fit {self.reference.name}: it has the tensor {name} "
-                    "beyond; take a source of the same architecture"
-                )
-
-
-def _check_lists(source: Source) -> None:
-    """Refuse settings of layers of which it is not known how they would go along a path."""
-    for setting, value in source.config.items():
-        if isinstance(value, list) and value and "layer" in setting and setting not in PER_LAYER:
-            raise PoolError(
-                f"{source.name} has the setting {setting}, of which evoforge does not know how it "
-                "goes along a path; take another source, or merge weights"
-            )
-
-
-def _check_blocks(first: Source, source: Source) -> None:
-    """Refuse blocks that hold other tensors than the first block of the first source."""
-    wanted = {n: first.tensors[full].shape for n, full in block_tensors(first.tensors, 0).items()}
-    for model in (first, source):
-        for block in range(model.num_layers):
-            found = block_tensors(model.tensors, block)
-            shapes = {name: model.tensors[full].shape for name, full in found.items()}
-            for name in sorted({*wanted, *shapes}):
-                mine, other = wanted.get(name), shapes.get(name)
-                if mine != other:
-                    raise PoolError(
-                        f"{source.name} cannot share a path with {first.name}: in layer {block} "
-                        f"{name} has shape {_shape(other)} against {_shape(mine)}; take a source "
-                        "of the same sizes"
-                    )
-
-
-def _shape(shape: Any) -> str:
-    return "none" if shape is None else str(tuple(shape))
-
-
-def _tokenizer(source: Source) -> Any:
-    return load_tokenizer(source.folder, trust_remote_code=source.spec.trust_remote_code)
+        check_weights(
+            source,
+            self.reference,
+            tensors=self._alignment.tensors,
+            ignore=self.ignore,
+            aligned=self._alignment.home is not None or self._alignment.truncate,
+        )
 
 
 def open_pool(
@@ -311,33 +242,58 @@ def open_pool(
     tokenizer: str | None = None,
     dtype: str = "auto",
     ignore: Sequence[str] = (),
+    truncate: bool = False,
+    pad_to_multiple_of: int | None = None,
 ) -> Pool:
     """Open the sources of the `models` options and check them.
 
     Args:
-        sources: name -> `path` and if wanted `revision`, `role`, `license`, `trust_remote_code`.
+        sources: name -> `path` and if wanted other options of `SourceSpec`.
         tokenizer: see `Pool`.
         dtype: see `Pool`.
         ignore: see `Pool`.
+        truncate: see `Pool`.
+        pad_to_multiple_of: see `Pool`.
 
     Raises:
         ConfigError: an option is unknown or makes no sense.
         PoolError: a source cannot be read, or does not fit the others.
     """
-    known = set(SourceSpec.__dataclass_fields__) - {"name"}
+    specs = {str(name): _spec(str(name), options) for name, options in sources.items()}
+    models = {name: open_source(spec) for name, spec in specs.items() if spec.adapter_of is None}
     opened = []
-    for name, options in sources.items():
-        if not isinstance(options, Mapping):
+    for name, spec in specs.items():
+        if spec.adapter_of is None:
+            opened.append(models[name])
+            continue
+        if spec.adapter_of not in models:
             raise ConfigError(
-                f"a source is written {{path: ...}}, got {options!r}; "
-                f"set models.sources.{name}.path"
+                f"adapter_of must name one of {', '.join(models) or 'the whole models'}, got "
+                f"{spec.adapter_of}; set models.sources.{name}.adapter_of"
             )
-        if unknown := sorted(set(options) - known):
-            raise ConfigError(
-                f"a source has the options {', '.join(sorted(known))}, got {unknown[0]}; "
-                f"set models.sources.{name}"
-            )
-        if "path" not in options:
-            raise ConfigError(f"a source needs a path; set models.sources.{name}.path")
-        opened.append(open_source(SourceSpec(str(name), **options)))
-    return Pool(opened, tokenizer=tokenizer, dtype=dtype, ignore=ignore)
+        opened.append(open_source(spec, models[spec.adapter_of]))
+    return Pool(
+        opened,
+        tokenizer=tokenizer,
+        dtype=dtype,
+        ignore=ignore,
+        truncate=truncate,
+        pad_to_multiple_of=pad_to_multiple_of,
+    )
+
+
+def _spec(name: str, options: Any) -> SourceSpec:
+    """Return what the user says of a source."""
+    known = set(SourceSpec.__dataclass_fields__) - {"name"}
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"a source is written {{path: ...}}, got {options!r}; set models.sources.{name}.path"
+        )
+    if unknown := sorted(set(options) - known):
+        raise ConfigError(
+            f"a source has the options {', '.join(sorted(known))}, got {unknown[0]}; "
+            f"set models.sources.{name}"
+        )
+    if "path" not in options:
+        raise ConfigError(f"a source needs a path; set models.sources.{name}.path")
+    return SourceSpec(name, **options)

@@ -3,7 +3,6 @@
 Reads every tensor once, in blocks; keeps nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import psutil
@@ -12,6 +11,7 @@ import torch
 from evoforge.errors import PoolError
 from evoforge.models.pool import Pool
 from evoforge.models.source import Source
+from evoforge.models.weights import Tensors
 
 # Elements looked at together: small enough for the caches.
 BLOCK = 1 << 20
@@ -35,6 +35,7 @@ class SourceCheck:
         cosines: cosine of the task vector to each other source's, by name.
         conflicts: share of its changed weights that the sum of all task vectors moves the other
             way; 0 where the pool has no base, because those sum to nothing.
+        bits: bits a weight of the quantised file that the weights come from; None for others.
     """
 
     name: str
@@ -46,6 +47,7 @@ class SourceCheck:
     relative: float
     cosines: dict[str, float]
     conflicts: float
+    bits: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def preflight(pool: Pool, num_models: int = 1) -> Preflight:
     against = torch.zeros(count, dtype=torch.float64)
     _check_finite(pool)
     for name in _shared(pool):
-        flat = [s.tensors[name].reshape(-1) for s in pool.sources]
-        base = None if pool.base is None else pool.base.tensors[name].reshape(-1)
+        flat = [pool.tensors(s.name)[name].reshape(-1) for s in pool.sources]
+        base = None if pool.base is None else pool.tensors(pool.base.name)[name].reshape(-1)
         for start in _starts(flat[0]):
             part = torch.stack([tensor[start : start + BLOCK].float() for tensor in flat])
             centre = part.mean(0) if base is None else base[start : start + BLOCK].float()
@@ -102,22 +104,23 @@ def preflight(pool: Pool, num_models: int = 1) -> Preflight:
 
 def _shared(pool: Pool) -> list[str]:
     """Return the tensors that all members have in one shape: all, if they can be merged."""
-    others = [member.tensors for member in pool.members]
+    mine = pool.tensors(pool.reference.name)
+    others = [pool.tensors(member.name) for member in pool.members]
     return [
         name
-        for name, tensor in pool.reference.tensors.items()
-        if all(name in t and t[name].shape == tensor.shape for t in others)
+        for name in pool.names
+        if all(name in t and t.shape(name) == mine.shape(name) for t in others)
     ]
 
 
 def _check_finite(pool: Pool) -> None:
-    for source in pool.sources:
-        for name, tensor in source.tensors.items():
+    for source in pool.members:
+        for name, tensor in source.stored.items():
             flat = tensor.reshape(-1)
             if not all(torch.isfinite(flat[i : i + BLOCK]).all() for i in _starts(flat)):
                 raise PoolError(
-                    f"{source.name} has values in {name} that are not finite; take another "
-                    "source, or copy the model again"
+                    f"{source.name} has values in {name} that are not finite (NaN or infinite); "
+                    "take another source, or copy the model again"
                 )
 
 
@@ -127,9 +130,21 @@ def _starts(flat: torch.Tensor) -> range:
 
 def needed(pool: Pool, num_models: int = 1) -> int:
     """Return the bytes of memory a run takes: the sources, the models that answer, and work."""
-    sources = sum(t.nbytes for s in pool.members for t in s.tensors.values())
-    weights = sum(t.numel() for t in pool.reference.tensors.values())
+    sources = sum(_size(pool, source) for source in pool.members)
+    weights = _parameters(pool.tensors(pool.reference.name))
     return sources + num_models * weights * pool.dtype.itemsize + WORKING
+
+
+def _size(pool: Pool, source: Source) -> int:
+    """Return the bytes that a source keeps in memory: an adapter its matrices alone."""
+    if source.adapter is not None:
+        return sum(tensor.nbytes for tensor in source.stored.values())
+    found = pool.tensors(source.name)
+    return sum(found.shape(name).numel() * found.dtype(name).itemsize for name in found)
+
+
+def _parameters(tensors: Tensors) -> int:
+    return sum(tensors.shape(name).numel() for name in tensors)
 
 
 def _row(
@@ -146,8 +161,8 @@ def _row(
         name=source.name,
         role=source.spec.role,
         license=source.license,
-        dtypes=_dtypes(source.tensors.values()),
-        parameters=sum(t.numel() for t in source.tensors.values()),
+        dtypes=_dtypes(source),
+        parameters=_parameters(source.tensors),
         norm=float(norms[index]),
         relative=float(norms[index]) / max(own**0.5, 1e-30),
         cosines={
@@ -156,14 +171,24 @@ def _row(
             if j != index
         },
         conflicts=float(against[index] / changed[index].clamp_min(1)),
+        bits=source.bits if source.adapter is None else None,
     )
 
 
 def _base_row(source: Source) -> SourceCheck:
-    weights = sum(t.numel() for t in source.tensors.values())
-    types = _dtypes(source.tensors.values())
-    return SourceCheck(source.name, "base", source.license, types, weights, 0.0, 0.0, {}, 0.0)
+    return SourceCheck(
+        name=source.name,
+        role="base",
+        license=source.license,
+        dtypes=_dtypes(source),
+        parameters=_parameters(source.tensors),
+        norm=0.0,
+        relative=0.0,
+        cosines={},
+        conflicts=0.0,
+        bits=source.bits,
+    )
 
 
-def _dtypes(tensors: Iterable[torch.Tensor]) -> tuple[str, ...]:
-    return tuple(sorted({str(t.dtype).removeprefix("torch.") for t in tensors}))
+def _dtypes(source: Source) -> tuple[str, ...]:
+    return tuple(sorted(str(dtype).removeprefix("torch.") for dtype in source.dtypes))

@@ -1,10 +1,12 @@
-"""Tensors in safetensors files: one file or many, memory-mapped, never written to.
+"""Tensors in files: one file or many, memory-mapped, never written to.
 
-Knows files and names; does not know what a model is. Nothing here unpickles or runs code.
+Knows files and names; does not know what a model is. Nothing here runs code, and nothing is
+unpickled without the user's wish.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import safetensors
@@ -12,13 +14,33 @@ import torch
 import xxhash
 
 from evoforge.errors import PoolError
+from evoforge.models.pickled import read_pickled
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+PICKLED_SINGLE = "pytorch_model.bin"
+PICKLED_INDEX = "pytorch_model.bin.index.json"
+Reader = Callable[[Path], dict[str, torch.Tensor]]
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
-class Weights(Mapping[str, torch.Tensor]):
+class Tensors(Mapping[str, torch.Tensor], ABC):
+    """Tensors by name that say their shapes and types without being read or computed."""
+
+    @abstractmethod
+    def shape(self, name: str) -> torch.Size:
+        """Return a tensor's shape."""
+
+    @abstractmethod
+    def dtype(self, name: str) -> torch.dtype:
+        """Return a tensor's type."""
+
+    @abstractmethod
+    def hashes(self) -> dict[str, str]:
+        """Return each tensor's content hash, by name."""
+
+
+class Weights(Tensors):
     """The tensors of one checkpoint folder by name.
 
     The tensors are views of memory-mapped files: they cost memory only while they are read, and
@@ -26,21 +48,27 @@ class Weights(Mapping[str, torch.Tensor]):
 
     Args:
         folder: holds `model.safetensors`, or an index and its shards.
+        pickled: whether `pytorch_model.bin`, or its index and shards, will do instead.
+        option: what a user sets to allow them, such as `models.sources.a.pickled`.
 
     Raises:
-        PoolError: a file is missing, pickled, truncated or not a safetensors file.
+        PoolError: a file is missing, pickled against the wish, truncated or not what it should be.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, pickled: bool = False, option: str = "models.sources.NAME.pickled"
+    ) -> None:
         self.folder = folder
         self._tensors: dict[str, torch.Tensor] = {}
-        files, promised = _files(folder)
+        self._hashes: dict[str, str] = {}
+        read, files, promised = _files(folder, pickled, option)
         for path in files:
-            self._tensors.update(_read(path))
+            self._tensors.update(read(path))
         for name in promised:
             if name not in self._tensors:
                 raise PoolError(
-                    f"{folder / INDEX} names {name}, which is in no shard; copy the model again"
+                    f"the index in {folder} names {name}, which is in no shard; "
+                    "copy the model again"
                 )
 
     def __getitem__(self, name: str) -> torch.Tensor:
@@ -52,45 +80,92 @@ class Weights(Mapping[str, torch.Tensor]):
     def __len__(self) -> int:
         return len(self._tensors)
 
+    def shape(self, name: str) -> torch.Size:
+        """Return a tensor's shape."""
+        return self._tensors[name].shape
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Return a tensor's type."""
+        return self._tensors[name].dtype
+
     def discard(self, name: str) -> None:
         """Forget a tensor that is not a weight of its own."""
         self._tensors.pop(name)
 
     def hashes(self) -> dict[str, str]:
         """Return each tensor's content hash: its type, shape and bytes."""
-        return {name: _hash(self._tensors[name]) for name in sorted(self._tensors)}
+        for name in self._tensors:
+            # Each of a model's adapters asks again.
+            if name not in self._hashes:
+                self._hashes[name] = content_hash(self._tensors[name])
+        return {name: self._hashes[name] for name in sorted(self._tensors)}
 
 
-def _files(folder: Path) -> tuple[list[Path], list[str]]:
-    """Return the files of a checkpoint, and the names that its index promises."""
-    # As transformers does: a single file comes before an index.
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE], []
-    if (folder / INDEX).is_file():
-        return _shards(folder / INDEX)
-    pickled = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLED)
+def differing(found: Mapping[str, str], recorded: Mapping[str, str]) -> list[str]:
+    """Return the names of tensors whose hashes differ from recorded ones, or that only one has.
+
+    Args:
+        found: the hashes by name, as of now.
+        recorded: the hashes by name, as they were.
+    """
+    names = sorted({*found, *recorded})
+    return [name for name in names if found.get(name) != recorded.get(name)]
+
+
+def _files(folder: Path, pickled: bool, option: str) -> tuple[Reader, list[Path], list[str]]:
+    """Return what reads a checkpoint's files, the files, and the names that its index promises."""
+    kinds: list[tuple[Reader, str, str]] = [(read_file, SINGLE, INDEX)]
     if pickled:
-        raise PoolError(
-            f"{folder} has only pickled weights ({pickled[0]}), which can run code when opened; "
-            "convert them to safetensors"
-        )
+        kinds.append((read_pickled, PICKLED_SINGLE, PICKLED_INDEX))
+    # As transformers does: a single file comes before an index, safetensors before pickles.
+    for read, single, index in kinds:
+        if (folder / single).is_file():
+            return read, [folder / single], []
+        if (folder / index).is_file():
+            return read, *_shards(folder / index)
+    refuse_pickled(folder, pickled, option)
     raise PoolError(f"{folder} has no {SINGLE} and no {INDEX}; give a model folder")
 
 
+def refuse_pickled(folder: Path, pickled: bool, option: str) -> None:
+    """Refuse a folder whose weights are pickled: unwished, or not where they are looked for.
+
+    Raises:
+        PoolError: it has pickled weights.
+    """
+    found = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLED)
+    if found and pickled:
+        raise PoolError(
+            f"{folder} has pickled weights in {found[0]}, only {PICKLED_SINGLE} and its shards are "
+            "read; convert them to safetensors"
+        )
+    if found:
+        raise PoolError(
+            f"{folder} has only pickled weights ({found[0]}), which can run code when opened; "
+            f"convert them to safetensors, or have plain tensors read from them with {option}=true"
+        )
+
+
 def _shards(index: Path) -> tuple[list[Path], list[str]]:
+    kind = "pickled shards" if index.name == PICKLED_INDEX else "safetensors"
     try:
         shard_of = json.loads(index.read_text("utf-8"))["weight_map"]
         shards = sorted(set(shard_of.values()))
         paths = [index.parent / shard for shard in shards]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise PoolError(f"{index} is not an index of safetensors: {error}") from error
+        raise PoolError(f"{index} is not an index of {kind}: {error}") from error
     for shard, path in zip(shards, paths, strict=True):
         if path.name != shard or not path.is_file():
             raise PoolError(f"{index} names {shard}, which is not in the folder; copy it there")
     return paths, list(shard_of)
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def read_file(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file, as views of the mapped file.
+
+    Raises:
+        PoolError: the file is truncated, or no safetensors file.
+    """
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -100,7 +175,8 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _hash(tensor: torch.Tensor) -> str:
+def content_hash(tensor: torch.Tensor) -> str:
+    """Return the hash of a tensor's type, shape and bytes."""
     state = xxhash.xxh3_128(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
     state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return str(state.hexdigest())

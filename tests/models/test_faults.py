@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evoforge.errors import ConfigError, PoolError
-from evoforge.models import pool as pool_module
+from evoforge.models import tokenizer as tokenizer_module
 from evoforge.models.pool import Pool, open_pool
 from evoforge.models.preflight import preflight
 from evoforge.models.source import SourceSpec, open_source
@@ -82,7 +82,7 @@ def test_a_source_that_may_run_its_code_may_run_its_tokenizer_s(bare, monkeypatc
         asked.append(trust_remote_code)
         return load_tokenizer(folder)
 
-    monkeypatch.setattr(pool_module, "load_tokenizer", load)
+    monkeypatch.setattr(tokenizer_module, "load_tokenizer", load)
     specs = [
         SourceSpec("base", str(bare), role="base", trust_remote_code=True),
         SourceSpec("a", str(bare)),

@@ -81,6 +81,51 @@ def test_an_output_embedding_of_its_own_is_kept(opened):
     assert "lm_head.weight" in opened("untied").tensors
 
 
+def test_the_output_embedding_of_a_tied_gpt_neox_is_dropped_too(opened):
+    tied = {"tie_word_embeddings": True}
+    tensors = {"embed_out.weight": torch.ones(4, 3)}
+    assert "embed_out.weight" not in opened("a", config=tied, tensors=tensors).tensors
+    assert "embed_out.weight" in opened("b", tensors=tensors).tensors
+
+
+def test_stored_masks_and_frequencies_are_dropped_and_biases_kept(opened):
+    first = "model.layers.0.attention"
+    buffers = {
+        f"{first}.bias": torch.ones(1, 1, 4, 4, dtype=torch.bool),
+        f"{first}.masked_bias": torch.tensor(-1e9),
+        f"{first}.rotary_emb.inv_freq": torch.ones(4),
+        "h.0.attn.bias": torch.ones(1, 1, 4, 4),
+    }
+    found = opened("a", tensors={**buffers, "model.layers.1.attention.bias": torch.ones(4)}).tensors
+    assert not {*buffers} & {*found}
+    assert "model.layers.1.attention.bias" in found
+
+
+def test_settings_as_an_object_are_made_anew(bare):
+    found = open_source(SourceSpec("a", str(bare)))
+    first = found.model_config()
+    first.hidden_size = 99
+    assert found.model_config().hidden_size == found.config["hidden_size"] != 99
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        (
+            "pickled",
+            "yes",
+            r"pickled must be true or false, got 'yes'; set models\.sources\.a\.pic",
+        ),
+        ("adapter_of", 3, r"adapter_of must be a text, got 3; set models\.sources\.a\.adapter_of"),
+        ("file", "../x.gguf", r"a file in the model's folder, got \.\./x\.gguf; set .*\.file"),
+        ("file", "/x.gguf", r"a file in the model's folder, got /x\.gguf; set .*\.file"),
+    ],
+)
+def test_options_of_another_kind_are_named(option, value, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        SourceSpec("a", "owner/model", **{option: value})
+
+
 @pytest.mark.parametrize("line", ["license: apache-2.0", 'license: "apache-2.0"'])
 def test_the_model_card_names_the_licence(opened, line):
     found = opened("a")
