@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from evoforge.merge._engine import by_rows
 from evoforge.merge._masks import as_float, words
@@ -15,7 +14,7 @@ from evoforge.merge._task_vectors import TaskVectors
 # Steps from the smallest rank of a row to the largest; a row with fewer elements has its own ranks.
 STEPS = 16
 # Elements of rows that are ranked together.
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 
 
 class Magprune(TaskVectors):
@@ -45,7 +44,7 @@ class Magprune(TaskVectors):
         steps = min(by_rows(whole.tensors[0]).shape[1] - 1, STEPS)
         return {
             **self.mask_numbers(whole, densities),
-            "steps": torch.stack([self._steps(whole, i) for i in range(len(densities))]),
+            **{f"steps{i}": self._steps(whole, i) for i in range(len(densities))},
             "lowest": torch.tensor([d - e for d, e in zip(densities, epsilons, strict=True)]),
             "rise": torch.tensor([2 * epsilon / max(steps, 1) for epsilon in epsilons]),
         }
@@ -75,7 +74,7 @@ class Magprune(TaskVectors):
 
     def chance(self, part: Part, index: int, delta: torch.Tensor) -> torch.Tensor:
         """Return the probability of each element to be kept: (rows, columns) float32."""
-        size, steps = delta.abs(), part["steps"][index]
+        size, steps = delta.abs(), part[f"steps{index}"]
         rank = as_float(torch.ge, size, steps[:, 0:1])
         for step in range(1, STEPS):
             rank = rank + as_float(torch.ge, size, steps[:, step : step + 1])
@@ -94,16 +93,17 @@ def row_steps(whole: Whole, index: int) -> torch.Tensor:
     base = None if whole.base is None else by_rows(whole.base)
     count, width = tensor.shape
     steps = min(width - 1, STEPS)
-    found = np.full((count, STEPS), np.inf, dtype=np.float32)
+    found = torch.full((count, STEPS), torch.inf)
     places = np.ceil((np.arange(1, steps + 1) - 0.5) * (width - 1) / max(steps, 1)).astype(int)
-    at_once = max(1, BLOCK // width)
+    # One piece of memory for all rows: pieces that come and go between what is kept are never
+    # given back to the system.
+    at_once = min(max(1, BLOCK // width), count)
+    room = torch.empty(at_once, width)
     for first in range(0, count, at_once):
-        rows = tensor[first : first + at_once].float()
+        rows = room[: min(at_once, count - first)]
+        rows.copy_(tensor[first : first + at_once])
         if base is not None:
-            rows = rows - base[first : first + at_once].float()
-        found[first : first + at_once, :steps] = _sorted(rows.abs())[:, places]
-    return torch.from_numpy(found).to(tensor.device)
-
-
-def _sorted(rows: torch.Tensor) -> NDArray[np.float32]:
-    return np.sort(rows.cpu().numpy(), axis=1)
+            rows.sub_(base[first : first + at_once])
+        rows.abs_().numpy().sort(axis=1)
+        found[first : first + at_once, :steps] = rows[:, places]
+    return found.to(tensor.device)

@@ -81,16 +81,18 @@ def combine(tensors: Sequence[torch.Tensor], shares: torch.Tensor) -> torch.Tens
 def gram(whole: Whole, along: str) -> Gram:
     """Return the inner products of the sources, or of their task vectors where there is a base."""
     count = len(whole.tensors)
-    single = by_rows(whole.tensors[0]).shape[0] == 1
+    rows = by_rows(whole.tensors[0]).shape[0]
+    # A tensor with one dimension is one vector, along whatever vectors lie.
+    single = whole.tensors[0].ndim < 2 or (along == "row" and rows == 1)
     found: list[list[Any]] = [[None] * count for _ in range(count)]
     for i in range(count):
         for j in range(i + 1):
-            if along == "tensor" or (along == "row" and single):
+            if along == "tensor" or single:
                 found[i][j] = found[j][i] = _dot(whole, i, j)
             else:
                 found[i][j] = found[j][i] = _dots(whole, i, j, along)
     gram = np.array(found, dtype=np.float64)
-    return gram[:, :, None] if along == "row" and single else gram
+    return gram[:, :, None] if along != "tensor" and single else gram
 
 
 def _dot(whole: Whole, i: int, j: int) -> float:

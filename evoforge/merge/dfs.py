@@ -191,7 +191,7 @@ class Dfs(Merger):
         """
         used = {self._first, *(hop.source for hop in path)}
         refs = [self._ref(name) for name in self.depths if name in used]
-        return _recipe(path, refs, self.scale_target, self.pool)
+        return path_recipe(path, refs, self.scale_target, self.pool)
 
     def _ref(self, name: str) -> dict[str, Any]:
         if name != MERGED:
@@ -224,12 +224,20 @@ def whole(pool: Pool, name: str) -> Recipe:
     """Return the recipe of a source as it is: the path through all of its layers."""
     layers = range(pool.member(name).num_layers)
     refs = [{"name": name, "hash": pool.hash(name)}]
-    return _recipe([Hop(name, layer) for layer in layers], refs, "stream", pool)
+    return path_recipe([Hop(name, layer) for layer in layers], refs, "stream", pool)
 
 
-def _recipe(
+def path_recipe(
     path: Sequence[Hop], refs: Sequence[dict[str, Any]], target: ScaleTarget, pool: Pool
 ) -> Recipe:
+    """Return the recipe of a path.
+
+    Args:
+        path: its hops.
+        refs: name and hash of each source that it leads through, the one that leads first.
+        target: what scales multiply.
+        pool: the sources.
+    """
     return Recipe(
         {
             "format": FORMAT,

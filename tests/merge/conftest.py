@@ -84,3 +84,21 @@ def masks(monkeypatch):
 
     monkeypatch.setattr(_dare, "kept", mask)
     monkeypatch.setattr(_della.Magprune, "mask", lambda self, *given: mask(*given))
+
+
+@pytest.fixture
+def mergekit_file(pico, tmp_path):
+    """A mergekit file of a TIES merge of the pico models a and b."""
+    path = tmp_path / "recipe.yml"
+    path.write_text(
+        f"""
+merge_method: ties
+base_model: {pico["base"]}
+models:
+  - model: {pico["a"]}
+    parameters: {{weight: [0.5, 0.8], density: 0.4}}
+  - model: {pico["b"]}
+    parameters: {{weight: 0.3, density: 0.9}}
+"""
+    )
+    return path

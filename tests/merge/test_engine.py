@@ -116,3 +116,16 @@ def test_finite_values_with_a_sum_beyond_their_type_are_fine(pool):
     out = torch.empty(4)
     merger.write(whole, out)
     assert torch.equal(out, whole.tensors[0])
+
+
+@needs_compiler
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_compiled_merges_that_are_not_finite_are_refused_too(pool, bad):
+    merger = merger_class("linear")(pool)
+    merger._engine.compiles = True
+    tensors = [torch.ones(100_000), torch.ones(100_000)]
+    tensors[1][70_001] = bad
+    whole = Whole("w", None, tensors, ["a", "b"], [{"weight": 1.0}] * 2)
+    with pytest.raises(MergeError, match="merged w has values that are not finite"):
+        merger.write(whole, torch.empty(100_000))
+    assert merger._engine.compiles

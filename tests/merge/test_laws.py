@@ -19,8 +19,11 @@ of_tensors = pytest.mark.parametrize("option", TENSOR)
 
 
 @pytest.fixture
-def merger(merge_option, compose, pool):
-    return build(compose(f"merge={merge_option}")["merge"], "merge", pool=pool)
+def merger(merge_option, compose, pool, mergekit_file):
+    node = compose(f"merge={merge_option}")["merge"]
+    # An option that starts from a file has none until the user names it.
+    node |= {"file": str(mergekit_file)} if node.get("file", "") is None else {}
+    return build(node, "merge", pool=pool)
 
 
 @pytest.fixture
