@@ -5,6 +5,7 @@ Mergers make candidates, evaluators use them. Neither side knows the other; this
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import torch
@@ -13,6 +14,14 @@ from evoforge.path import Hop
 
 ScaleTarget = Literal["stream", "branch"]
 SCALE_TARGETS: tuple[ScaleTarget, ...] = get_args(ScaleTarget)
+
+
+class Adapter(Protocol):
+    """Changes to a model that are stored apart from it."""
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter's files."""
+        ...
 
 
 class Candidate(Protocol):
@@ -60,6 +69,10 @@ class Candidate(Protocol):
         Raises:
             MergeError: the tensor is not finite.
         """
+        ...
+
+    def adapter(self) -> Adapter | None:
+        """Return the candidate as an adapter of the model that its sources adapt, if it is one."""
         ...
 
 

@@ -19,7 +19,7 @@ from huggingface_hub import save_torch_state_dict
 
 from evoforge.candidate import Candidate
 from evoforge.errors import JournalError, MergeError
-from evoforge.mergekit import passthrough
+from evoforge.mergekit_writer.files import mergekit_config
 from evoforge.models.pool import Pool
 from evoforge.recipe import Recipe
 
@@ -73,7 +73,7 @@ def export(
             (partial / "rounding.json").write_text(text + "\n", "utf-8")
         if candidate.walk is not None and scored is not None and written is not None:
             _check(scored(), written(partial), partial, pool.dtype_name)
-        for path in partial.iterdir():
+        for path in filter(Path.is_file, partial.rglob("*")):
             _settle(path)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -113,7 +113,9 @@ def _write(
     pool.tokenizer.save_pretrained(folder)
     (folder / "recipe.json").write_text(recipe.text + "\n", "utf-8")
     (folder / "README.md").write_text(card, "utf-8")
-    if config_text := passthrough(candidate, pool):
+    if (adapter := candidate.adapter()) is not None:
+        adapter.save(folder / "adapter")
+    if config_text := mergekit_config(candidate, recipe, pool):
         (folder / "mergekit_config.yml").write_text(config_text, "utf-8")
 
 

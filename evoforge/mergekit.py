@@ -1,73 +1,113 @@
-"""Winners as mergekit configurations, so that other tools can make them again.
+"""Makes the merge that a mergekit file describes, as `mergekit-yaml` does.
 
-Knows recipes and the format of mergekit's YAML; does not need mergekit.
+    python -m evoforge.mergekit recipe.yml FOLDER
+    python -m evoforge.mergekit recipe.yml FOLDER --dtype bfloat16 --seed 1
+
+To search from there: python run.py models=mergekit models.file=recipe.yml merge=mergekit
 """
 
-from collections.abc import Sequence
-from typing import Any
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-import yaml
+from rich.progress import Progress
 
-from evoforge.candidate import Candidate, Walk
-from evoforge.models.layout import Place, block_tensors, place
+from evoforge.errors import ConfigError, EvoforgeError
+from evoforge.export import export
+from evoforge.merge.mergekit import fixed
+from evoforge.mergekit_yaml.document import read
+from evoforge.models.mergekit import open_mergekit
 from evoforge.models.pool import Pool
 
-HEAD = """\
-# This path as a mergekit passthrough merge: mergekit-yaml mergekit_config.yml FOLDER
-# Scales are folded: they divide what each layer adds, so mergekit needs no custom code.
-"""
+log = logging.getLogger(__name__)
 
 
-def passthrough(candidate: Candidate, pool: Pool) -> str | None:
-    """Return the mergekit configuration of a path: one slice a hop, factors as `scale` filters.
+def make(
+    file: Path,
+    folder: Path,
+    *,
+    dtype: str | None = None,
+    truncate: bool = False,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Merge what a mergekit file says, and write the model.
 
-    Returns:
-        YAML text; None for a candidate that is no path, or whose path leads through a merge, or
-        whose fold needs a tensor that mergekit cannot make (an untied output embedding).
+    Args:
+        file: the mergekit file.
+        folder: where the model goes; it must be new or empty.
+        dtype: of the merged model; None for what the file says.
+        truncate: whether to cut embeddings to the rows that all models have.
+        seed: of the masks of DARE and DELLA.
+        progress: told after each tensor how many of how many are merged.
+
+    Raises:
+        ConfigError: the file, a model or the folder cannot be used.
+        MergeError: a tensor is not finite.
     """
-    walk = candidate.walk
-    if walk is None or "tie_word_embeddings" in candidate.settings:
-        return None
-    if set(walk.members) - {source.name for source in pool.members}:
-        return None
-    slices = []
-    for number, hop in enumerate(walk.hops):
-        part: dict[str, Any] = {
-            "model": model_reference(pool, hop.source),
-            "layer_range": [hop.layer, hop.layer + 1],
-        }
-        if filters := _filters(walk, candidate.names, number):
-            part["parameters"] = {"scale": [*filters, {"value": 1.0}]}
-        slices.append({"sources": [part]})
-    content = {
-        "merge_method": "passthrough",
-        "slices": slices,
-        "dtype": pool.dtype_name,
-        "tokenizer_source": model_reference(pool, pool.tokenizer_source),
-    }
-    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    return HEAD + text
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} must be a new or empty folder; give another one")
+    document = read(file)
+    pool = open_mergekit(file=str(file), dtype=dtype, truncate=truncate)
+    recipe, candidate, pool = fixed(document, pool, seed)
+    card = _card(file, document.name, pool)
+    export(candidate, recipe, pool, folder, card=card, progress=progress)
 
 
-def model_reference(pool: Pool, name: str) -> str:
-    """Return how mergekit calls a source: its hub id, with its commit, or its folder."""
-    source = pool.member(name)
-    if source.revision is None:
-        return str(source.folder)
-    return f"{source.spec.path}@{source.revision}"
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the merge of a file; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m evoforge.mergekit", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("file", type=Path, help="a mergekit file")
+    parser.add_argument("folder", type=Path, help="where the model goes, new or empty")
+    parser.add_argument("--dtype", help="float32, float16 or bfloat16; by default the file's")
+    parser.add_argument("--seed", type=int, default=0, help="of the masks of DARE and DELLA")
+    parser.add_argument(
+        "--truncate", action="store_true", help="cut embeddings to the rows that all models have"
+    )
+    given = vars(parser.parse_args(arguments))
+    try:
+        with Progress(transient=True) as bar:
+            task = bar.add_task("merging", total=None)
+
+            def progress(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            make(**given, progress=progress)
+    except EvoforgeError as error:
+        log.error("%s", error)
+        return 2 if isinstance(error, ConfigError) else 1
+    log.info("%s", given["folder"])
+    return 0
 
 
-def _filters(walk: Walk, names: Sequence[str], number: int) -> list[dict[str, Any]]:
-    """Return what a hop's tensors are multiplied by, other than 1, by a part of their names.
+def _card(file: Path, method: str, pool: Pool) -> str:
+    """Return a model card: what was merged, and under which licences."""
+    models = [
+        f"- `{source.spec.path}` ({source.license or 'no licence given'})"
+        for source in pool.members
+    ]
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            "tags: [merge, mergekit, evoforge]",
+            "---",
+            "",
+            f"# {method} merge of {file.name}",
+            "",
+            "Made by evoforge from a mergekit file, of these models:",
+            "",
+            *models,
+            "",
+            "`recipe.json` holds the numbers and the hashes of all weights that went in.",
+            "",
+        ]
+    )
 
-    mergekit takes embeddings with the first slice, final norm and output embedding with the last.
-    """
-    found: dict[str, float] = {}
-    for name in names:
-        where = place(name)
-        with_first = number == 0 and where == Place(None, "embedding")
-        with_last = number == len(walk.hops) - 1 and where == Place(None, "norm")
-        if (where.block == number or with_first or with_last) and walk.factor(name) != 1.0:
-            inside = next(iter(block_tensors([name], number)), name)
-            found[inside.removesuffix(".weight").removesuffix(".bias")] = walk.factor(name)
-    return [{"filter": part, "value": factor} for part, factor in found.items()]
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    sys.exit(main())

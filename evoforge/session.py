@@ -26,6 +26,7 @@ from evoforge.journal import Journal
 from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.models.pool import Pool
 from evoforge.models.preflight import preflight
+from evoforge.models.weights import differing
 from evoforge.path import hops
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import FILE, Evaluation, Record
@@ -181,6 +182,7 @@ def run(
         else:
             parts = assemble(cfg)
             _check_items(parts, journal)
+            _check_sources(parts, journal)
             refused = _work(cfg, parts, journal, started)
         _show(journal)
         if refused is not None:
@@ -226,6 +228,19 @@ def _check_items(parts: Parts, journal: Journal) -> None:
         )
 
 
+def _check_sources(parts: Parts, journal: Journal) -> None:
+    """Refuse to go on with other weights than the run was started with; name the first tensor."""
+    recorded = result.fact(journal.record, "tensors") or {}
+    for source in parts.pool.members:
+        changed = differing(source.hashes, recorded.get(source.name, {}))
+        if changed:
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise JournalError(
+                f"the weights of {source.name} are not those that {journal.folder} was started "
+                f"with ({changed[0]}{more}); restore them, or start a new run in another folder"
+            )
+
+
 def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
     """Make again what someone deleted from a complete run."""
     folder, record = journal.folder, journal.record
@@ -236,6 +251,7 @@ def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
     if (folder / "model").is_dir():
         return None
     parts = assemble(cfg)
+    _check_sources(parts, journal)
     return _export(parts, journal, Winner(recipe, Mergers(parts.pool).build(recipe)))
 
 
@@ -306,6 +322,7 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "stages": canonical([stage.name for stage in parts.stages]),
         "versions": canonical({"evoforge": __version__, **{n: version(n) for n in LIBRARIES}}),
         "sources": canonical([source.facts for source in parts.pool.members]),
+        "tensors": canonical({source.name: source.hashes for source in parts.pool.members}),
         "items": parts.task.items_hash,
         "protocol": canonical({**parts.task.protocol, "hash": parts.task.protocol_hash}),
     }

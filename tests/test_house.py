@@ -11,14 +11,14 @@ PACKAGE = ROOT / "evoforge"
 # A room may import rooms of lower layers only; rooms of one layer do not know each other.
 LAYERS = [
     {"errors"},
-    {"space", "recipe", "path", "zoo"},
+    {"space", "recipe", "path", "zoo", "mergekit_yaml"},
     {"models", "candidate", "task", "config"},
     {"record"},
     {"journal"},
     {"merge", "optimizer", "fitness", "evaluator", "executor", "tracker"},
-    {"stage", "mergekit", "rounding"},
+    {"stage", "mergekit_writer", "rounding"},
     {"evolve", "baseline", "report", "export", "relog"},
-    {"session"},
+    {"session", "mergekit"},
 ]
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # In these groups an option is a module of the same name.

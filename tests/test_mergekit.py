@@ -1,86 +1,135 @@
-"""Paths as mergekit configurations; where mergekit is installed, what it makes of them."""
+"""Merges that a mergekit file describes; where mergekit is installed, what it makes of them."""
 
+import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
-from evoforge.merge.dfs import Dfs
-from evoforge.merge.linear import Linear
-from evoforge.mergekit import passthrough
-from evoforge.path import Hop
-from tests.conftest import open_pico
-from tests.loop import WEIGHT
+from evoforge.errors import ConfigError
+from evoforge.mergekit import main, make
+from tests.mergekit_cases import CASES, text
 
-PATH = [Hop("a", 0, 2.0), Hop("b", 1, 0.5), Hop("b", 2, -2.0), Hop("a", 3)]
+MERGEKIT = shutil.which("mergekit-yaml")
+needs_mergekit = pytest.mark.skipif(
+    MERGEKIT is None, reason="mergekit is not installed; put mergekit-yaml on the PATH"
+)
+# All configurations of a folder in one process: starting one takes longer than merging.
+SCRIPT = """
+import sys, yaml
+from pathlib import Path
+from mergekit.config import MergeConfiguration
+from mergekit.merge import run_merge
+from mergekit.options import MergeOptions
+for file in sorted(Path(sys.argv[1]).glob("*.yml")):
+    config = MergeConfiguration.model_validate(yaml.safe_load(file.read_text()))
+    run_merge(config, str(file.with_suffix("")), options=MergeOptions(random_seed=0, quiet=True))
+"""
+
+
+def by_mergekit(folder: Path) -> None:
+    """Make all merges of a folder with mergekit: NAME.yml -> NAME/."""
+    assert MERGEKIT is not None
+    python = Path(MERGEKIT).resolve().parent / "python"
+    python = python if python.exists() else Path(MERGEKIT).parent / "python"
+    subprocess.run([str(python), "-c", SCRIPT, str(folder)], check=True, capture_output=True)
+
+
+def by_mergekit_multi(file: Path, folder: Path) -> None:
+    """Make a merge of several documents with mergekit."""
+    command = [str(Path(MERGEKIT or "").with_name("mergekit-multi")), str(file)]
+    options = ["--intermediate-dir", str(folder / "parts"), "--out-path", str(folder)]
+    subprocess.run([*command, *options], check=True, capture_output=True)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    found = {}
+    for file in folder.glob("*.safetensors"):
+        found |= load_file(file)
+    return found
+
+
+@pytest.fixture(scope="module")
+def theirs(pico, tmp_path_factory):
+    """What mergekit makes of every case."""
+    folder = tmp_path_factory.mktemp("theirs")
+    for case in CASES:
+        (folder / f"{case}.yml").write_text(text(case, pico))
+    by_mergekit(folder)
+    return folder
 
 
 @pytest.fixture
-def merger(pool):
-    return Dfs(pool, sources=["a", "b"])
+def ours(pico, tmp_path):
+    """Return what makes a case here."""
+
+    def run(case):
+        file = tmp_path / f"{case}.yml"
+        file.write_text(text(case, pico))
+        make(file, tmp_path / case)
+        return tmp_path / case
+
+    return run
 
 
-def text(merger, path):
-    return passthrough(merger.build(merger.recipe_of(path)), merger.pool)
+@needs_mergekit
+@pytest.mark.parametrize("case", CASES)
+def test_mergekit_makes_the_same_tensors(case, ours, theirs):
+    found, wanted = weights(ours(case)), weights(theirs / case)
+    assert set(found) == set(wanted)
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-5, atol=2e-6, msg=f"{case} {name}")
 
 
-def test_a_path_is_a_slice_a_hop_with_factors_on_what_is_added(merger, pico):
-    content = yaml.safe_load(text(merger, PATH))
-    assert content["merge_method"] == "passthrough"
-    assert content["dtype"] == "float32"
-    assert content["tokenizer_source"] == str(pico["a"])
-    parts = [part["sources"][0] for part in content["slices"]]
-    assert [part["model"] for part in parts] == [str(pico[name]) for name in "abba"]
-    assert [part["layer_range"] for part in parts] == [[0, 1], [1, 2], [2, 3], [3, 4]]
-    filters = [
-        {f.get("filter", ""): f["value"] for f in part["parameters"]["scale"]} for part in parts
-    ]
-    # The embeddings carry the first scale; the products are then 1, 0.5, -1 and -1.
-    assert filters[0] == {"model.embed_tokens": 2.0, "": 1.0}
-    assert filters[1] == {"self_attn.o_proj": 2.0, "mlp.down_proj": 2.0, "": 1.0}
-    norms = {"input_layernorm": -1.0, "post_attention_layernorm": -1.0}
-    outputs = {"self_attn.o_proj": -1.0, "mlp.down_proj": -1.0}
-    assert filters[2] == {**norms, **outputs, "": 1.0}
-    assert filters[3] == {**norms, **outputs, "model.norm": -1.0, "": 1.0}
+def test_a_merge_is_a_model_folder(ours):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = ours("ties")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.dtype == torch.float32
+    assert len(AutoTokenizer.from_pretrained(folder)) == model.config.vocab_size
+    assert "ties merge of ties.yml" in (folder / "README.md").read_text()
+    assert json.loads((folder / "recipe.json").read_text())["method"] == "ties"
 
 
-def test_a_path_without_scales_needs_no_filters(merger):
-    content = yaml.safe_load(text(merger, [Hop("a", 0), Hop("b", 1), Hop("a", 3)]))
-    assert all("parameters" not in part["sources"][0] for part in content["slices"])
+def test_the_command_says_where_the_model_is(pico, tmp_path, caplog):
+    (tmp_path / "recipe.yml").write_text(text("linear", pico))
+    with caplog.at_level("INFO"):
+        assert main([str(tmp_path / "recipe.yml"), str(tmp_path / "made"), "--dtype=bfloat16"]) == 0
+    assert caplog.messages[-1] == str(tmp_path / "made")
+    assert {tensor.dtype for tensor in weights(tmp_path / "made").values()} == {torch.bfloat16}
 
 
-def test_a_merge_is_no_path(pool):
-    linear = Linear(pool, weight=WEIGHT)
-    assert passthrough(linear.build(linear.recipe(linear.space.init)), pool) is None
+def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path, caplog):
+    (tmp_path / "recipe.yml").write_text("merge_method: frank")
+    assert main([str(tmp_path / "recipe.yml"), str(tmp_path / "made")]) == 2
+    assert "merge_method must be one of linear" in caplog.messages[-1]
+    assert not (tmp_path / "made").exists()
 
 
-def test_a_path_through_a_merge_has_no_configuration(pool):
-    linear = Linear(pool, weight=WEIGHT)
-    paths = Dfs(pool, merged=True, sources=["b"]).over(linear.recipe(linear.space.init))
-    assert text(paths, [Hop("merged", 0), Hop("b", 1)]) is None
+def test_a_model_that_is_not_there_is_named_as_the_file_s(pico, tmp_path):
+    (tmp_path / "recipe.yml").write_text(text("linear", {**pico, "b": tmp_path / "nowhere"}))
+    with pytest.raises(ConfigError, match=r"nowhere, and it is no hub id .*; change it in .*yml$"):
+        make(tmp_path / "recipe.yml", tmp_path / "made")
 
 
-def test_an_untied_output_embedding_has_no_configuration(save_pico):
-    base = save_pico("base", seed=0, tie_word_embeddings=True)
-    folders = {"a": base, "b": save_pico("b", seed=2, near=base)}
-    assert text(Dfs(open_pico(folders)), [Hop("a", 0, 2.0), Hop("a", 3)]) is None
+def test_a_folder_with_something_in_it_is_left_alone(pico, tmp_path):
+    (tmp_path / "recipe.yml").write_text(text("linear", pico))
+    with pytest.raises(ConfigError, match="must be a new or empty folder"):
+        make(tmp_path / "recipe.yml", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yml"]
 
 
-@pytest.mark.skipif(
-    shutil.which("mergekit-yaml") is None, reason="mergekit is not installed; put it on the PATH"
-)
-@pytest.mark.parametrize("target", ["stream", "branch"])
-def test_mergekit_makes_the_same_tensors(pool, tmp_path, target):
-    merger = Dfs(pool, sources=["a", "b"], scale_target=target)
-    candidate = merger.build(merger.recipe_of(PATH))
-    (tmp_path / "path.yml").write_text(passthrough(candidate, merger.pool) or "")
-    subprocess.run(
-        ["mergekit-yaml", str(tmp_path / "path.yml"), str(tmp_path / "made")], check=True
+def test_masks_follow_the_seed(pico, tmp_path):
+    (tmp_path / "recipe.yml").write_text(
+        text("dare_ties", pico).replace("density: 1.0", "density: 0.5")
     )
-    made = load_file(tmp_path / "made" / "model.safetensors")
-    assert set(made) == set(candidate.names)
-    for name in candidate.names:
-        torch.testing.assert_close(made[name], candidate.tensor(name), rtol=1e-6, atol=1e-7)
+    made = []
+    for number, seed in enumerate((1, 1, 2)):
+        make(tmp_path / "recipe.yml", tmp_path / str(number), seed=seed)
+        made.append(weights(tmp_path / str(number))["lm_head.weight"])
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])

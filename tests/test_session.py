@@ -1,10 +1,12 @@
 import json
+import shutil
 import time
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from evoforge import export, session
-from evoforge.errors import ConfigError, MergeError
+from evoforge.errors import ConfigError, JournalError, MergeError
 from evoforge.record import Record
 
 SMALL = [
@@ -23,12 +25,18 @@ SMALL = [
 
 
 @pytest.fixture
-def run(compose, pico, tmp_path):
+def sources(pico, tmp_path):
+    """Return copies of two models, which may be changed."""
+    return {name: shutil.copytree(pico[name], tmp_path / name) for name in "ab"}
+
+
+@pytest.fixture
+def run(compose, sources, tmp_path):
     """Return what does a small run over paths, or goes on with it."""
     cfg = compose(*SMALL)
     cfg["models"] = {
         "_target_": "evoforge.models.pool.open_pool",
-        "sources": {name: {"path": str(pico[name])} for name in "ab"},
+        "sources": {name: {"path": str(path)} for name, path in sources.items()},
     }
     folder = tmp_path / "run"
 
@@ -91,3 +99,14 @@ def test_each_search_can_have_options_of_its_own(compose):
 def test_options_of_no_search_are_refused(compose, override, sentence):
     with pytest.raises(ConfigError, match=sentence):
         session.assemble(compose(*HYBRID, override))
+
+
+def test_a_source_that_changed_since_is_named_with_its_tensor(run, sources):
+    folder = run()
+    shutil.rmtree(folder / "model")
+    file = sources["b"] / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.norm.weight"][3] += 1e-3
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(JournalError, match=r"weights of b are not those.*\(model.norm.weight\)"):
+        run()

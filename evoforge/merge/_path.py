@@ -53,6 +53,9 @@ class Whole:
         """Return what fixes a tensor's values: which source it is of."""
         return (self.identity, name)
 
+    def adapter(self) -> None:
+        """Return nothing: this is no adapter."""
+
     def shape(self, name: str) -> torch.Size:
         """Return the shape of a tensor."""
         return self._tensors.shape(name)
@@ -131,6 +134,9 @@ class PathCandidate:
         """Return what fixes a tensor's values: the tensor it is made of, and the factor on it."""
         candidate, origin, factor = self._made_of(name)
         return (candidate.key(origin), origin, factor)
+
+    def adapter(self) -> None:
+        """Return nothing: this is no adapter."""
 
     def shape(self, name: str) -> torch.Size:
         """Return the shape of a tensor of the plain checkpoint."""

@@ -40,17 +40,20 @@ class TaskVectors(TensorMerger):
     def numbers(self, whole: Whole) -> Numbers:
         """Return weights, the factors on task vectors, and the factor on their sum."""
         weights = whole.column("weight")
-        summed = sum(weights)
-        divides = self._normalizes and not self.elects and abs(summed) >= EPSILON
-        gain = whole.shared["lambda_"] / (summed if divides else 1.0)
         numbers = {
             "weight": torch.tensor(weights),
-            "gain": torch.tensor(gain),
+            "gain": torch.tensor(self.gain(whole)),
             **self.dropping(whole),
         }
         factors = self.factors(whole, numbers)
         scaled = [weight * factor for weight, factor in zip(weights, factors, strict=True)]
         return {**numbers, "scaled": torch.tensor(scaled)}
+
+    def gain(self, whole: Whole) -> float:
+        """Return the factor on the sum of task vectors."""
+        summed = sum(whole.column("weight"))
+        divides = self._normalizes and not self.elects and abs(summed) >= EPSILON
+        return whole.shared["lambda_"] / (summed if divides else 1.0)
 
     @property
     def _normalizes(self) -> bool:

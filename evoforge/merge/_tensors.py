@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 
 import torch
 
-from evoforge.errors import ConfigError
+from evoforge.errors import ConfigError, MergeError
 from evoforge.merge._axes import Axes
 from evoforge.merge._engine import Engine
 from evoforge.merge._finite import not_finite
 from evoforge.merge._merger import Merger
 from evoforge.merge._part import Numbers, Part, Whole
+from evoforge.models.combined import Combined, combined
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
 from evoforge.recipe import FORMAT, Recipe, digest
@@ -215,6 +216,14 @@ class TensorMerger(Merger):
         found = {key: torch.tensor(whole.column(key)) for key in self.ranges}
         return found | {key: torch.tensor(number) for key, number in whole.shared.items()}
 
+    def factors_of_changes(self, whole: Whole) -> Sequence[float] | None:
+        """Return w_m where the merge is base + sum_m w_m (source_m - base), from its numbers alone.
+
+        None for methods that do anything else, which is what this one says.
+        """
+        del whole
+        return None
+
     @abstractmethod
     def merge(self, part: Part) -> torch.Tensor:
         """Return the merged elements of a part: float32, new.
@@ -246,6 +255,30 @@ class Merged:
     def names(self) -> Sequence[str]:
         """The names of all tensors."""
         return self._merger.pool.names
+
+    def adapter(self) -> Combined | None:
+        """Return the merge as an adapter; None if it is none.
+
+        It is one if all sources are adapters of one model, which is the base if there is one, and
+        the method adds their changes up.
+        """
+        content, pool = self._recipe.content, self._merger.pool
+        sources = [pool.member(source["name"]) for source in content["sources"]]
+        models = {source.changed.hash for source in sources if source.changed is not None}
+        others = {content["base"]["hash"]} if content["base"] is not None else set()
+        if any(source.adapter is None for source in sources) or len(models | others) != 1:
+            return None
+        factors = {group: self._factors(group) for group in content["values"]}
+        if any(numbers is None for numbers in factors.values()):
+            return None
+        try:
+            return combined(sources, lambda name: factors[self._merger.group(name)] or ())
+        except MergeError:  # matrices side by side cannot do all that adapters can
+            return None
+
+    def _factors(self, group: str) -> Sequence[float] | None:
+        name = self._merger.groups[group][0]
+        return self._merger.factors_of_changes(self._merger.whole(self._recipe, name))
 
     def key(self, name: str) -> Hashable:
         """Return what fixes a tensor's values: the method, and the numbers of its group."""

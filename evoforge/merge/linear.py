@@ -1,5 +1,6 @@
 """Linear merging: a weighted mean of the weights themselves, the model soup."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -52,10 +53,18 @@ class Linear(TensorMerger):
 
     def numbers(self, whole: Whole) -> Numbers:
         """Return the weights, divided by their sum if they are to be."""
+        return {"share": torch.tensor(self._shares(whole))}
+
+    def _shares(self, whole: Whole) -> list[float]:
         weights = whole.column("weight")
         summed = sum(weights)
         divisor = summed if self.options["normalize"] and abs(summed) >= EPSILON else 1.0
-        return {"share": torch.tensor([weight / divisor for weight in weights])}
+        return [weight / divisor for weight in weights]
+
+    def factors_of_changes(self, whole: Whole) -> Sequence[float] | None:
+        """Return the weights if they sum to 1: then a mean of models is one of their changes."""
+        shares = self._shares(whole)
+        return shares if abs(sum(shares) - 1) < EPSILON else None
 
     def merge(self, part: Part) -> torch.Tensor:
         """Return the weighted mean."""

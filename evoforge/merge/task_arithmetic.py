@@ -1,11 +1,12 @@
 """Task arithmetic: add what fine-tuning changed, weighted, to the base."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from evoforge.merge._task_vectors import TaskVectors, lambda_range, weight_range
-from evoforge.merge.base import Part
+from evoforge.merge.base import Part, Whole
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
 
@@ -48,6 +49,11 @@ class TaskArithmetic(TaskVectors):
             granularity=granularity,
             block_size=block_size,
         )
+
+    def factors_of_changes(self, whole: Whole) -> Sequence[float]:
+        """Return the weights, with the factor on their sum."""
+        gain = self.gain(whole)
+        return [weight * gain for weight in whole.column("weight")]
 
     def keep(self, part: Part, index: int) -> torch.Tensor:
         """Return the whole task vector."""

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from evoforge.errors import ConfigError, PoolError
 
-Granularity = Literal["whole", "block", "layer", "module", "profile"]
+Granularity = Literal["whole", "block", "layer", "module", "tensor", "profile"]
 GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
 
 _BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.(.+)$")
@@ -92,8 +92,8 @@ def groups(
 
     Args:
         names: the tensors' names in the checkpoint.
-        granularity: `whole` (one group), `block` (every `block_size` layers), `layer`, or `module`
-            (attention, MLP and norms of each layer apart).
+        granularity: `whole` (one group), `block` (every `block_size` layers), `layer`, `module`
+            (attention, MLP and norms of each layer apart), or `tensor` (each tensor of each layer).
         block_size: layers to a group for `block`.
 
     Raises:
@@ -111,12 +111,13 @@ def groups(
         )
     found: dict[str, list[str]] = {}
     for name in sorted(names, key=_order):
-        key = _group(place(name), granularity, block_size, count)
+        key = _group(name, granularity, block_size, count)
         found.setdefault(key, []).append(name)
     return {key: tuple(members) for key, members in found.items()}
 
 
-def _group(where: Place, granularity: Granularity, block_size: int, count: int) -> str:
+def _group(name: str, granularity: Granularity, block_size: int, count: int) -> str:
+    where = place(name)
     if granularity == "whole":
         return "all"
     if where.block is None:
@@ -126,6 +127,9 @@ def _group(where: Place, granularity: Granularity, block_size: int, count: int) 
         return f"layers{first}-{min(first + block_size, count) - 1}"
     if granularity == "layer":
         return f"layer{where.block}"
+    if granularity == "tensor":
+        (inside,) = block_tensors([name], where.block)
+        return f"layer{where.block}_{inside.replace('.', '_')}"
     return f"layer{where.block}_{where.module}"
 
 

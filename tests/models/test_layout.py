@@ -120,7 +120,7 @@ def test_the_last_block_holds_what_is_left():
     assert len(found["layers4-4"]) == len(BLOCK)
 
 
-@pytest.mark.parametrize("granularity", ["whole", "block", "layer", "module"])
+@pytest.mark.parametrize("granularity", ["whole", "block", "layer", "module", "tensor"])
 def test_every_tensor_is_in_one_group(granularity):
     found = [name for group in groups(names(5), granularity, 3).values() for name in group]
     assert sorted(found) == sorted(names(5))

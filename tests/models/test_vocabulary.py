@@ -16,7 +16,7 @@ from evoforge.merge.base import Mergers
 from evoforge.merge.dfs import Dfs
 from evoforge.merge.linear import Linear
 from evoforge.merge.task_arithmetic import TaskArithmetic
-from evoforge.mergekit import passthrough
+from evoforge.mergekit_writer.files import mergekit_config
 from evoforge.models.preflight import preflight
 from evoforge.path import Hop
 from evoforge.recipe import canonical
@@ -495,7 +495,7 @@ def test_a_path_leads_through_sources_of_other_vocabularies(mixed, tmp_path):
     # The first model leads, but the vocabulary is the base's and more: so are the special tokens.
     assert pool.model_config().eos_token_id == pool.tokenizer.eos_token_id == 1
     assert len(candidate.tensor(EMBEDDING)) == len(pool.tokenizer)
-    assert passthrough(candidate, pool) is None
+    assert mergekit_config(candidate, recipe, pool) is None
     task = Generation(name="t", items=Sums(), prompt="{question}", max_new_tokens=8)
     evaluator, items = Hf(task, pool), task.items("search")
     export(

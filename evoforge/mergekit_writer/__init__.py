@@ -1,0 +1,1 @@
+"""Winners as mergekit configurations, so that other tools can make them again."""
