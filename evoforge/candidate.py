@@ -102,18 +102,22 @@ class Walk:
     """Hops over layers that are in memory: nothing has to be merged to follow them.
 
     Args:
-        members: the models by name; the first gives embeddings, final norm and output embedding.
+        members: the models by name; the first gives embeddings and settings.
         hops: in order.
         target: what the scale of a hop multiplies: `stream`, the block's whole input, or `branch`,
             only what the block before it adds in its MLP. The first hop's multiplies its input.
         factor: returns what a tensor of the candidate, by its name there, is over the same tensor
             of the model that it comes from: this is how scales become weights.
+        tail: the model that gives final norm and output embedding, if it is not the first.
+        endings: the names of the tensors that the tail gives.
     """
 
     members: Mapping[str, Member]
     hops: tuple[Hop, ...]
     target: ScaleTarget
     factor: Callable[[str], float]
+    tail: str | None = None
+    endings: frozenset[str] = frozenset()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -126,5 +130,5 @@ class Walk:
 
     @property
     def first(self) -> Member:
-        """The model that gives embeddings, final norm and output embedding."""
+        """The model that gives embeddings and, unless there is a tail, all outside the layers."""
         return next(iter(self.members.values()))

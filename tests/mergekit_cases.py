@@ -175,6 +175,14 @@ models:
         - {{filter: model.norm, value: -1}}
         - {{value: 1}}
 """,
+    "path_to_another": """
+merge_method: passthrough
+slices:
+  - sources: [{{model: {a}, layer_range: [0, 3]}}]
+  - sources: [{{model: {b}, layer_range: [1, 4]}}]
+dtype: float32
+tokenizer_source: {a}
+""",
     "path": """
 merge_method: passthrough
 slices:

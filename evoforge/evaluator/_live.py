@@ -153,7 +153,7 @@ class LiveModel:
     def _write_member(self, walk: Walk, name: str) -> int:
         candidate = walk.members[name].candidate
         if walk.members[name] is walk.first:
-            return self._body.write(candidate, candidate.names)
+            return self._write_first(walk, candidate)
         if name not in self._others:
             # Of all but the first only the layers are kept.
             self._others[name] = self._make(
@@ -161,6 +161,15 @@ class LiveModel:
             )
         body = self._others[name]
         return body.write(candidate, [tensor for tensor in candidate.names if tensor in body.slots])
+
+    def _write_first(self, walk: Walk, candidate: Candidate) -> int:
+        """Write the model that leads, with final norm and output embedding of the tail, if any."""
+        own = [name for name in candidate.names if name not in walk.endings]
+        merged = self._body.write(candidate, own)
+        if walk.tail is not None:
+            tail = walk.members[walk.tail].candidate
+            merged += self._body.write(tail, sorted(walk.endings))
+        return merged
 
     def _layers(self, walk: Walk, name: str) -> Any:
         if walk.members[name] is walk.first:

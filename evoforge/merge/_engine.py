@@ -190,6 +190,7 @@ def _compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tens
     never = 1 << 30
     options: dict[str, Any] = {
         "emulate_precision_casts": True,
+        "eager_numerics.division_rounding": True,
         "realize_opcount_threshold": never,
         "realize_reads_threshold": never,
         "realize_acc_reads_threshold": never,

@@ -86,17 +86,14 @@ def fixed_path(document: Document, pool: Pool) -> tuple[Recipe, Pool]:
     """Return the recipe of a file's path, and the pool led by its first model.
 
     Raises:
-        ConfigError: the file's scales are none of a path, or its last layer is another model's.
+        ConfigError: the file's scales are none of a path, or final norm and output embedding of its
+            last model do not fit the first.
     """
     names = members(document, pool)
     stack = Stack(document, names)
     sources = list(dict.fromkeys(source for source, *_ in stack.steps))
-    if stack.steps[-1][0] != sources[0]:
-        raise ConfigError(
-            f"the last slice must be of {sources[0]} as the first is, because final norm and "
-            f"output embedding come from there, got {stack.steps[-1][0]}; add a slice with the "
-            "first model's last layer"
-        )
+    last = stack.steps[-1][0]
+    tail = None if last == sources[0] else last
     led = pool.led_by(sources[0])
     led.check_tokenizer()
     led.check_layers(sources)
@@ -105,7 +102,7 @@ def fixed_path(document: Document, pool: Pool) -> tuple[Recipe, Pool]:
         path = stack.path(led.names, target)
         if not all(math.isfinite(hop.scale) and hop.scale for hop in path):
             continue
-        recipe = path_recipe(path, refs, target, led)
+        recipe = path_recipe(path, refs, target, led, tail)
         candidate = Mergers(led).build(recipe)
         tied = "tie_word_embeddings" in candidate.settings
         if (
@@ -133,7 +130,7 @@ class FromPath(Dfs):
 
     Raises:
         ConfigError: the path is none that can be searched: it must begin with the first layer of a
-            model, unscaled, and end with that model's last.
+            model, unscaled, and end with the last layer of one.
     """
 
     def __init__(self, pool: Pool, recipe: Recipe) -> None:
@@ -141,11 +138,11 @@ class FromPath(Dfs):
         used = list(dict.fromkeys(hop.source for hop in path))
         names = [*used, *(s.name for s in pool.sources if s.name not in used)]
         first = Hop(used[0], 0)
-        last = (used[0], pool.member(used[0]).num_layers - 1)
-        if path[0] != first or (path[-1].source, path[-1].layer) != last:
+        last = path[-1].source
+        if path[0] != first or path[-1].layer != pool.member(last).num_layers - 1:
             raise ConfigError(
-                f"a search over paths needs one that begins with the first layer of {used[0]}, "
-                "unscaled, and ends with its last; merge the file as it is with "
+                "a search over paths needs one that begins with the first layer of a model, "
+                "unscaled, and ends with the last layer of one; merge the file as it is with "
                 "python -m evoforge.mergekit"
             )
         places, count = _places(path, {name: pool.member(name).num_layers for name in names})
@@ -161,6 +158,9 @@ class FromPath(Dfs):
             init_rest=OUT,
         )
         self._start = {self._slots[n].name: hop for n, hop in zip(places, path, strict=True)}
+        self._tail: str | None = recipe.content.get("tail")
+        # Every path ends as the file's does.
+        self._end = replace(self._end, layer=self._layers.index((last, path[-1].layer)))
 
     @cached_property
     def space(self) -> Space:
@@ -174,6 +174,16 @@ class FromPath(Dfs):
             else:
                 found.append(replace(param, init=hop.scale) if hop else param)
         return Space(found)
+
+    def recipe_of(self, path: Sequence[Hop]) -> Recipe:
+        """Return the recipe of a path that ends as the file's does."""
+        used = {self._first, *(hop.source for hop in path)}
+        refs = [self._ref(name) for name in self.depths if name in used]
+        return path_recipe(path, refs, self.scale_target, self.pool, self._tail)
+
+    def baselines(self) -> dict[str, Recipe]:
+        """Return where the search starts."""
+        return {"start_point": self.recipe(self.space.init)}
 
 
 def _places(path: Sequence[Hop], depths: Mapping[str, int]) -> tuple[list[int], int]:

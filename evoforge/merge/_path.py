@@ -79,7 +79,8 @@ class PathCandidate:
     """A way through the layers of several models, and the same as plain tensors.
 
     Args:
-        recipe: with `path`, `sources` and `options.scale_target`.
+        recipe: with `path`, `sources` and `options.scale_target`, and `tail` where final norm and
+            output embedding are not the first source's.
         pool: the sources.
         inner: makes the candidate of a source that is itself a merge.
 
@@ -95,8 +96,10 @@ class PathCandidate:
         self.hops = hops(recipe.content)
         _check(self.hops, self.members)
         target = recipe.content["options"]["scale_target"]
-        self.walk = Walk(self.members, self.hops, target, self._factor)
-        self._head = self.walk.first.candidate
+        tail: str | None = recipe.content.get("tail")
+        self._head = next(iter(self.members.values())).candidate
+        endings = _endings(self._head, self.members[tail].candidate) if tail else frozenset()
+        self.walk = Walk(self.members, self.hops, target, self._factor, tail, endings)
         # The first hop's scale is the embeddings' own, so that no small number meets an epsilon.
         self._start = self.hops[0].scale
         self._products: list[float] = list(
@@ -168,7 +171,8 @@ class PathCandidate:
 
     def _made_of(self, name: str) -> tuple[Candidate, str, float]:
         number, origin = self._origins[name]
-        source = None if number is None else self.hops[number].source
+        outside = self.walk.tail if name in self.walk.endings else None
+        source = outside if number is None else self.hops[number].source
         candidate = self._head if source is None else self.members[source].candidate
         return candidate, origin, self._factor(name)
 
@@ -215,6 +219,23 @@ def _member(
 
 def _as_member(candidate: Candidate, source: Source) -> Member:
     return Member(candidate, source.num_layers, source.per_layer)
+
+
+def _endings(head: Candidate, tail: Candidate) -> frozenset[str]:
+    """Return the names of final norm and output embedding, which come from the tail.
+
+    Raises:
+        ConfigError: they do not fit the first model.
+    """
+    modules = (Place(None, "norm"), Place(None, "head"))
+    names = frozenset(name for name in head.names if place(name) in modules)
+    for name in sorted(names):
+        if name not in tail.names or tail.shape(name) != head.shape(name):
+            raise ConfigError(
+                f"{name} of the path's last model does not fit its first; end the path with the "
+                "first model"
+            )
+    return names
 
 
 def _check(path: tuple[Hop, ...], members: Mapping[str, Member]) -> None:

@@ -26,6 +26,7 @@ from evoforge.space import DECIMALS, Genome, Range, Space
 Values = Mapping[str, Mapping[str, Mapping[str, float]]]
 # Where the parameters of a group stand that belong to no source.
 SHARED = "*"
+CPU = torch.device("cpu")
 
 
 class TensorMerger(Merger):
@@ -179,15 +180,15 @@ class TensorMerger(Merger):
             self.pool.check_hash(source, recipe.hash)
         return Merged(self, recipe)
 
-    def whole(self, recipe: Recipe, name: str) -> Whole:
-        """Return one tensor of every source of a recipe, as it is stored."""
+    def whole(self, recipe: Recipe, name: str, device: torch.device = CPU) -> Whole:
+        """Return one tensor of every source of a recipe, as it is stored, on a device."""
         values = recipe.content["values"][self._group_of[name]]
         sources = [source["name"] for source in recipe.content["sources"]]
         base = recipe.content["base"]
         return Whole(
             name=name,
-            base=None if base is None else self.pool.tensors(base["name"])[name],
-            tensors=[self.pool.tensors(source)[name] for source in sources],
+            base=None if base is None else self.pool.tensor(base["name"], name, device),
+            tensors=[self.pool.tensor(source, name, device) for source in sources],
             sources=sources,
             values=[values.get(source, {}) for source in sources],
             shared=values.get(SHARED, {}),
@@ -295,7 +296,7 @@ class Merged:
         Raises:
             MergeError: it is not finite.
         """
-        self._merger.write(self._merger.whole(self._recipe, name), out)
+        self._merger.write(self._merger.whole(self._recipe, name, out.device), out)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return one merged tensor in float32.

@@ -228,7 +228,11 @@ def whole(pool: Pool, name: str) -> Recipe:
 
 
 def path_recipe(
-    path: Sequence[Hop], refs: Sequence[dict[str, Any]], target: ScaleTarget, pool: Pool
+    path: Sequence[Hop],
+    refs: Sequence[dict[str, Any]],
+    target: ScaleTarget,
+    pool: Pool,
+    tail: str | None = None,
 ) -> Recipe:
     """Return the recipe of a path.
 
@@ -237,6 +241,7 @@ def path_recipe(
         refs: name and hash of each source that it leads through, the one that leads first.
         target: what scales multiply.
         pool: the sources.
+        tail: the source of final norm and output embedding, if it is not the one that leads.
     """
     return Recipe(
         {
@@ -246,6 +251,7 @@ def path_recipe(
             "base": None,
             "sources": list(refs),
             "path": written(path),
+            **({} if tail is None else {"tail": tail}),
             "dtype": pool.dtype_name,
         }
     )

@@ -19,6 +19,8 @@ def path(walk: Walk, names: Sequence[str], pool: Pool, merged: Mapping[str, str]
         pool: the sources.
         merged: what the file calls members of the path that are merges.
     """
+    if walk.hops[-1].source != (walk.tail or next(iter(walk.members))):
+        return None  # mergekit takes final norm and output embedding from the last slice
     refs = dict(merged)
     for member in walk.members:
         if member not in refs:

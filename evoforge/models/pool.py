@@ -11,6 +11,7 @@ import torch
 
 from evoforge.errors import ConfigError, PoolError
 from evoforge.models.fit import check_path, check_weights
+from evoforge.models.resident import Resident
 from evoforge.models.source import Source, open_source
 from evoforge.models.spec import SourceSpec
 from evoforge.models.vocabulary import Alignment
@@ -77,6 +78,7 @@ class Pool:
             truncate=truncate,
             pad_to_multiple_of=pad_to_multiple_of,
         )
+        self._resident = Resident()
         self._lead = None if lead is None else self.member(lead)
         if dtype not in ("auto", *DTYPES):
             raise ConfigError(
@@ -164,6 +166,10 @@ class Pool:
     def tensors(self, name: str) -> Tensors:
         """Return the weights of a member by its name, brought to the chosen vocabulary."""
         return self._alignment.tensors(self.member(name))
+
+    def tensor(self, source: str, name: str, device: torch.device) -> torch.Tensor:
+        """Return one tensor of a member on a device, where it stays if there is room."""
+        return self._resident.tensor(source, self.tensors(source), name, device)
 
     def hash(self, name: str) -> str:
         """Return the content hash of a member by its name."""

@@ -1,5 +1,7 @@
 """Pools of the models that a mergekit file names."""
 
+import warnings
+
 import pytest
 
 from evoforge.errors import ConfigError
@@ -69,3 +71,24 @@ def test_what_mergekit_calls_a_source_leads_back_to_it(pool, pico):
     found = mergekit_reference(pool.member("a"))
     assert found == str(pico["a"])
     assert reference(found).path == str(pico["a"])
+
+
+def test_an_adapter_is_a_source_on_its_model(file, pico, tmp_path):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(pico["base"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft uses what transformers is about to drop
+        lora = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"]))
+        lora.save_pretrained(tmp_path / "lora")
+    named = f"{pico['base']}+{tmp_path / 'lora'}"
+    file.write_text(
+        f"merge_method: task_arithmetic\nbase_model: {pico['base']}\n"
+        f"models: [{{model: {named}, parameters: {{weight: 0.5}}}}]\n"
+    )
+    pool = open_mergekit(file=str(file))
+    (source,) = pool.sources
+    assert (source.name, source.changed) == ("lora", pool.base)
+    assert mergekit_reference(source) == named
+    assert list(members(read(file), pool).values()) == [pico["base"].name, "lora"]
