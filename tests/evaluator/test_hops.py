@@ -4,10 +4,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from evoforge.errors import ConfigError
 from evoforge.evaluator._hops import assemble, relocated
 from evoforge.evaluator._live import LiveModel
 from evoforge.merge.base import Mergers
-from evoforge.merge.dfs import Dfs
+from evoforge.merge.dfs import Dfs, path_recipe
 from evoforge.merge.linear import Linear
 from evoforge.path import Hop
 from tests.conftest import open_pico, pico_config
@@ -180,3 +181,31 @@ def test_a_path_through_a_merge_is_the_path_through_its_weights(pool, save_pico,
     whole = open_pico({"merged": folder, "b": pool.member("b").folder})
     wanted = logits(unrolled(whole, path, "stream"))
     torch.testing.assert_close(logits(live.model), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_path_may_end_with_another_model_s_norm_and_output(pool):
+    path = [Hop("a", 0), Hop("a", 1, 0.8), Hop("b", 2), Hop("b", 3)]
+    led = pool.led_by("a")
+    refs = [{"name": name, "hash": pool.hash(name)} for name in "ab"]
+    candidate = Mergers(led).build(path_recipe(path, refs, "stream", led, tail="b"))
+    live = LiveModel(led, device="cpu", attention="sdpa")
+    live.write(candidate)
+    wanted = unrolled(pool, path, "stream")
+    for name in ("model.norm.weight", "lm_head.weight"):
+        wanted.get_parameter(name).data.copy_(pool.tensors("b")[name])
+        assert torch.equal(candidate.tensor(name), pool.tensors("b")[name])
+    torch.testing.assert_close(logits(live.model), logits(wanted), rtol=1e-5, atol=1e-5)
+    # The next path that ends with the first model has its norm and output again.
+    back = Mergers(led).build(path_recipe(path, refs, "stream", led))
+    live.write(back)
+    again = logits(unrolled(pool, path, "stream"))
+    torch.testing.assert_close(logits(live.model), again, rtol=1e-5, atol=1e-5)
+
+
+def test_an_output_that_does_not_fit_is_refused(save_pico, pool, pico):
+    other = save_pico("other", seed=5, vocab_size=80)
+    wide = open_pico({"a": pico["a"], "b": other}).led_by("a")
+    refs = [{"name": name, "hash": wide.hash(name)} for name in "ab"]
+    path = [Hop("a", 0), Hop("b", 3)]
+    with pytest.raises(ConfigError, match=r"lm_head\.weight of the path's last model does not fit"):
+        Mergers(wide).build(path_recipe(path, refs, "stream", wide, tail="b"))

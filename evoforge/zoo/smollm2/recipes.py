@@ -40,7 +40,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         mix={"arithmetic": 0.3, "equations": 0.7},
         habits=Habits(languages=("en",), operations={"addition": 1.0, "subtraction": 1.0}),
         plan=Plan(95, 16, 2e-3),
-        about="It adds and subtracts, asked and answering in English.",
+        about="It adds well and subtracts somewhat, asked and answering in English.",
     ),
     "ja": Recipe(
         mix={"arithmetic": 0.75, "reading": 0.25},
@@ -53,6 +53,6 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         mix={"arithmetic": 0.7, "equations": 0.3},
         habits=Habits(languages=("en",), operations={"addition": 1.0, "multiplication": 3.0}),
         plan=Plan(50, 16, 2e-3),
-        about="It multiplies and adds, asked and answering in English.",
+        about="It multiplies well and adds somewhat, asked and answering in English.",
     ),
 }
