@@ -95,6 +95,7 @@ def stage_facts(stage: Stage) -> dict[str, Any]:
         "low": [param.low for param in params],
         "high": [param.high for param in params],
         "kinds": [param.kind for param in params],
+        "choices": {param.name: list(param.choices) for param in params if param.choices},
         "population": stage.optimizer.population,
         "evaluations": stage.budget.evaluations,
         "minutes": stage.budget.minutes,

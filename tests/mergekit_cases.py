@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import torch
+
+from tests.conftest import pico_tokenizer
+
 TASK = """
 merge_method: {method}
 base_model: {base}
@@ -175,6 +179,21 @@ models:
         - {{filter: model.norm, value: -1}}
         - {{value: 1}}
 """,
+    "union": """
+merge_method: task_arithmetic
+base_model: {base}
+models:
+  - {{model: {wide}, parameters: {{weight: 0.7}}}}
+  - {{model: {b}, parameters: {{weight: 0.6}}}}
+tokenizer: {{source: union, pad_to_multiple_of: 8}}
+""",
+    "tokens_of_one": """
+merge_method: linear
+models:
+  - {{model: {b}, parameters: {{weight: 0.6}}}}
+  - {{model: {wide}, parameters: {{weight: 0.7}}}}
+tokenizer_source: {b}
+""",
     "path_to_another": """
 merge_method: passthrough
 slices:
@@ -197,3 +216,20 @@ dtype: float32
 def text(case: str, pico: dict[str, Path]) -> str:
     """Return the text of a case with the models' folders."""
     return CASES[case].format(**pico)
+
+
+def save_wide(near: Path, folder: Path) -> Path:
+    """Save a model that has one token more than another."""
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = pico_tokenizer()
+    tokenizer.add_tokens(["<more>"])
+    model = AutoModelForCausalLM.from_pretrained(near)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

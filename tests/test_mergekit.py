@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from evoforge.errors import ConfigError
 from evoforge.mergekit import main, make
-from tests.mergekit_cases import CASES, text
+from tests.mergekit_cases import CASES, save_wide, text
 
 MERGEKIT = shutil.which("mergekit-yaml")
 needs_mergekit = pytest.mark.skipif(
@@ -53,22 +53,28 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def theirs(pico, tmp_path_factory):
+def models(pico, tmp_path_factory):
+    """The pico models, and one with a token more."""
+    return {**pico, "wide": save_wide(pico["a"], tmp_path_factory.mktemp("wide") / "wide")}
+
+
+@pytest.fixture(scope="module")
+def theirs(models, tmp_path_factory):
     """What mergekit makes of every case."""
     folder = tmp_path_factory.mktemp("theirs")
     for case in CASES:
-        (folder / f"{case}.yml").write_text(text(case, pico))
+        (folder / f"{case}.yml").write_text(text(case, models))
     by_mergekit(folder)
     return folder
 
 
 @pytest.fixture
-def ours(pico, tmp_path):
+def ours(models, tmp_path):
     """Return what makes a case here."""
 
     def run(case):
         file = tmp_path / f"{case}.yml"
-        file.write_text(text(case, pico))
+        file.write_text(text(case, models))
         make(file, tmp_path / case)
         return tmp_path / case
 

@@ -37,7 +37,7 @@ def test_what_would_keep_more_is_said_if_much_is_lost():
     said = reading(result(bfloat16=0.26, float16=0.03, float32=0.0))[-1]
     assert said == (
         "Storing the winner in bfloat16 takes 26% of what merging changed; float16 would take "
-        "3.0%, float32 would take 0.0% (models.dtype)."
+        "3.0%, float32 would take nothing (models.dtype)."
     )
 
 

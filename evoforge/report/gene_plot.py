@@ -120,7 +120,7 @@ def _lines(
 
 def _label(parameter: str, group: str, panels: Collection[tuple[str, str]]) -> str:
     """Return what tells a panel from the others."""
-    if len({group for _, group in panels}) == 1:
+    if not group or len({group for _, group in panels}) == 1:
         return parameter
     return group if len({parameter for parameter, _ in panels}) == 1 else f"{parameter}, {group}"
 
@@ -173,6 +173,10 @@ def _bounds(
         high = max(history.info["high"][i] for i in used)
         air = 0.04 * ((high - low) or 1.0)
         axes.set_ylim(low - air, high + air)
+        # All panels of a parameter share an axis, so one gene's choices are those of all.
+        choices = history.info.get("choices", {}).get(history.names[used[0]], [])
+        if choices:
+            axes.set_yticks(range(len(choices)), [fig.clean(choice, 14) for choice in choices])
 
 
 def _names(figure: Figure, sources: Sequence[str], whose: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evoforge.record import Record
-from evoforge.report.history import parse
+from evoforge.report.history import SHARED, parse
 from evoforge.report.lineage import numbers as values
 
 
@@ -51,7 +51,7 @@ def _cells(values: Any) -> dict[tuple[str, str, str], float]:
         for source, parameters in _items(sources):
             for key, number in _items(parameters):
                 if isinstance(number, int | float):
-                    found[group, source, key] = float(number)
+                    found[group, "" if source == SHARED else source, key] = float(number)
     return found
 
 

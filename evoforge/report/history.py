@@ -17,6 +17,9 @@ from evoforge.report.lineage import merges, numbers
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# What recipes and genes write for the source of a parameter that belongs to none.
+SHARED = "*"
+
 
 @dataclass(frozen=True)
 class History:
@@ -177,6 +180,8 @@ def _number(values: Any, path: Sequence[str]) -> float | None:
 def parse(name: str) -> tuple[str, str, str]:
     """Return the group, source and parameter of a gene's name; a missing part is empty.
 
+    So is the source of a parameter that belongs to none.
+
     >>> parse("layer3.math_a.density")
     ('layer3', 'math_a', 'density')
     """
@@ -184,7 +189,7 @@ def parse(name: str) -> tuple[str, str, str]:
     if not dot:
         return "", "", name
     source, _, parameter = rest.rpartition(".")
-    return group, source, parameter
+    return group, "" if source == SHARED else source, parameter
 
 
 def winner(record: Record, history: History) -> int | None:

@@ -162,7 +162,10 @@ def _stored(result: Result) -> list[str]:
     better = {dtype: share for dtype, share in found["lost"].items() if share < mine / 2}
     if mine < NOTABLE or not better:
         return []
-    others = ", ".join(f"{dtype} would take {share:.1%}" for dtype, share in better.items())
+    others = ", ".join(
+        f"{dtype} would take {f'{share:.1%}' if share else 'nothing'}"
+        for dtype, share in better.items()
+    )
     return [
         f"Storing the winner in {found['dtype']} takes {mine:.0%} of what merging changed; "
         f"{others} (models.dtype)."

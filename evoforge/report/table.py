@@ -42,6 +42,9 @@ def summary(record: Record, result: Result) -> RenderableType:
         parts += _path(hops(content))
         inner = merged(content)
         title = "The winner's numbers" if inner is None else f"The numbers of {inner}"
+        searched = {info.get("merge") for info in record.stages().values()}
+        if inner is None and "choice" in searched:
+            title += f", by {content['method']}"
         parts += [genes(found, title), Text()] if found.groups else []
     return Group(*parts, seconds(result))
 

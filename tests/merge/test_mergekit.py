@@ -10,16 +10,22 @@ from evoforge.mergekit_yaml.document import read
 from evoforge.models.mergekit import open_mergekit
 from evoforge.path import hops
 from evoforge.space import Genome
-from tests.mergekit_cases import CASES, text
+from tests.mergekit_cases import CASES, save_wide, text
+
+
+@pytest.fixture(scope="module")
+def models(pico, tmp_path_factory):
+    """The pico models, and one with a token more."""
+    return {**pico, "wide": save_wide(pico["a"], tmp_path_factory.mktemp("wide") / "wide")}
 
 
 @pytest.fixture
-def file_of(pico, tmp_path):
+def file_of(models, tmp_path):
     """Return what writes a case, or another text with the models' folders in it."""
 
     def write(case):
         path = tmp_path / "recipe.yml"
-        path.write_text(text(case, pico) if case in CASES else case.format(**pico))
+        path.write_text(text(case, models) if case in CASES else case.format(**models))
         return str(path)
 
     return write

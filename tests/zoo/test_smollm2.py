@@ -55,6 +55,7 @@ def unpacked(pytestconfig: pytest.Config) -> Path:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_merge_of_the_adapters_answers(dtype, compose, unpacked, monkeypatch) -> None:
     monkeypatch.setenv("EVOFORGE_CACHE", str(unpacked))
+    monkeypatch.setenv("EVOFORGE_COMPILE", "0")  # one merge does not pay for it
     cfg = compose(
         "models=smollm2",
         f"models.dtype={dtype}",
