@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import Progress
 
 from evoforge.errors import ConfigError, EvoforgeError
@@ -69,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = vars(parser.parse_args(arguments))
     try:
-        with Progress(transient=True) as bar:
+        quiet = not sys.stderr.isatty()
+        with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
             task = bar.add_task("merging", total=None)
 
             def progress(done: int, total: int) -> None:

@@ -137,6 +137,11 @@ class FromPath(Dfs):
         path = hops(recipe.content)
         used = list(dict.fromkeys(hop.source for hop in path))
         names = [*used, *(s.name for s in pool.sources if s.name not in used)]
+        if len(names) < 2:
+            raise ConfigError(
+                f"a search over paths needs two models or more, got {names[0]} alone; merge the "
+                "file as it is with python -m evoforge.mergekit"
+            )
         first = Hop(used[0], 0)
         last = path[-1].source
         if path[0] != first or path[-1].layer != pool.member(last).num_layers - 1:

@@ -22,6 +22,10 @@ INSIDE = 1e-6
 # tensor -> number
 Numbers = Mapping[str, float]
 
+# What a recipe's options may be for its merge to be known here.
+OPTIONS = {"granularity", "block_size", "normalize", "rescale", "elect", "seed", "along"}
+OPTIONS |= {"task_vectors", "max_iterations", "tolerance", "limit", "source"}
+
 ONE = "one element of a tensor more or less may be dropped, as shares are rounded"
 MASKS = "mergekit draws other random masks, so its weights differ where something is dropped"
 L1 = "here what is kept is divided by the density, in mergekit its sum of magnitudes is restored"
@@ -74,6 +78,12 @@ class Table:
         columns = self.each(key)
         return [sum(column[name] for column in columns) for name in self._group]
 
+    @property
+    def keys(self) -> set[str]:
+        """The names of all parameters."""
+        columns = [column for group in self._values.values() for column in group.values()]
+        return {key for column in columns for key in column}
+
     def has(self, source: str, key: str) -> bool:
         """Whether a source has a parameter."""
         return all(key in columns.get(source, {}) for columns in self._values.values())
@@ -82,14 +92,16 @@ class Table:
 def merge(recipe: Recipe, pool: Pool) -> Written | None:
     """Return the configuration of a merge of weights, or None if mergekit cannot make it."""
     content = recipe.content
-    table = Table(recipe, pool)
     name = content["method"]
+    if name not in METHODS or not set(content["options"]) <= OPTIONS:
+        return None
+    table = Table(recipe, pool)
     if name == "passthrough":
         found = _passthrough(table, pool)
     else:
         if name == "ram" and set(table.numbers(SHARED, "boost").values()) != {0.0}:
             name = "ramplus_tl"
-        found = _method(name, table, pool, content["base"]) if name in METHODS else None
+        found = _method(name, table, pool, content["base"])
     if found is None:
         return None
     # mergekit then merges in float32 as evoforge does, and rounds once.
@@ -142,6 +154,8 @@ def _can(name: str, method: Method, table: Table) -> bool:
         return all(column == columns[0] for column in columns) and min(columns[0].values()) > 0
     divides = name in ("multislerp", "nuslerp") or (name == "linear" and table.options["normalize"])
     if divides and min(map(abs, table.sums("weight"))) < NOTHING:
+        return False
+    if not table.keys <= method.numbers:
         return False
     # What mergekit has no number for must be what it takes for granted.
     for source, keys in [*((s, method.columns) for s in table.sources), (SHARED, method.shared)]:

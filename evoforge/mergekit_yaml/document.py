@@ -114,7 +114,7 @@ class Document:
         found = {each.model: None for part in self.slices for each in part.inputs}
         if self.method.base == "start" and self.base is not None:
             found = {self.base: None, **found}
-        elif self.method.base == "input" and self.base is not None:
+        elif self.method.base == "input" and self.base and self.slices[0].depth is None:
             found.setdefault(self.base)
         return tuple(model for model in found if model != self.task_base)
 

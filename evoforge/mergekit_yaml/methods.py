@@ -61,6 +61,11 @@ class Method:
     most: int | None = None
 
     @property
+    def numbers(self) -> set[str]:
+        """All its numbers, by their names here."""
+        return {*self.columns, *self.shared}
+
+    @property
     def source_keys(self) -> set[str]:
         """What can be said of one model, as mergekit spells it."""
         return {key.name for key in self.columns.values()}
@@ -158,7 +163,7 @@ METHODS: dict[str, Method] = {
     "ram": Method(
         "ram",
         "needed",
-        shared={"lambda_": NO_LAMBDA, "boost": Key("", 0.0)},
+        shared={"lambda_": NO_LAMBDA, "boost": Key("", 0.0, low=0.0)},
         switches={"epsilon": 1e-5},
     ),
     "ramplus_tl": Method(

@@ -208,6 +208,7 @@ def test_a_path_is_searched_from_the_file_s_own(merger_of):
     [
         (["a 1 4", "b 1 4"], "begins with the first layer"),
         (["a 0 3", "b 1 3"], "ends with the last"),
+        (["a 0 3", "a 2 4"], r"two models or more, got \w+ alone"),
         (["a 0 5"], "has the layers 0 to 3, the path has 4"),
     ],
 )

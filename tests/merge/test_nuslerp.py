@@ -1,3 +1,6 @@
+import pytest
+import torch
+
 from evoforge.merge.nuslerp import Nuslerp
 
 PAIR = [0.7, 0.3]
@@ -36,3 +39,13 @@ def test_rows_are_interpolated_each_on_its_own(pool, golden):
 def test_weights_of_nothing_count_alike(pool, golden):
     alike = golden.merge(Nuslerp(pool), "ab", weight=[0.5, 0.5])
     assert (golden.merge(Nuslerp(pool), "ab", weight=0.0) == alike).all()
+
+
+@pytest.mark.parametrize("along", ["row", "column"])
+def test_a_tensor_with_one_dimension_is_one_vector(pool, along):
+    found = []
+    for kind in ("tensor", along):
+        merger = Nuslerp(pool, weight=0.5, along=kind)
+        recipe = merger.recipe_of({"all": {"a": {"weight": 0.3}, "b": {"weight": 0.7}}})
+        found.append(merger.build(recipe).tensor("model.norm.weight"))
+    torch.testing.assert_close(*found)
