@@ -22,10 +22,15 @@ from evoforge.merge._part import Numbers, Part, Whole
 log = logging.getLogger(__name__)
 
 Merge = Callable[[Part], torch.Tensor]
+# What a `Part` is made of, but not yet in float32: base, tensors, numbers, start.
+Given = tuple[torch.Tensor | None, list[torch.Tensor], dict[str, torch.Tensor], torch.Tensor]
 # Elements merged together, operation by operation: what fits into the caches of a core.
 BLOCK = 1 << 17
 # Elements merged in one pass of compiled code; places are counted in 32 bits.
 PASS = 1 << 28
+# Elements of a tensor that a method may be compiled for: the first one it meets tells the compiler
+# whether threads are worth it for all.
+SMALL = 1 << 14
 # Weights of a model from which compiling pays for itself within some tens of candidates.
 LARGE = 50_000_000
 MODES = ("auto", "0", "1")
@@ -43,7 +48,7 @@ class Engine:
     """
 
     # Compiled code by what it was made of: equal keys, equal code.
-    _known: ClassVar[dict[Any, Callable[..., torch.Tensor]]] = {}
+    _known: ClassVar[dict[Any, Callable[..., None]]] = {}
 
     def __init__(self, merge: Merge, size: int, key: Any) -> None:
         self._merge = merge
@@ -60,28 +65,53 @@ class Engine:
         """
         place = out if out.is_contiguous() else torch.empty_like(out).contiguous()
         size = PASS if self.compiles else BLOCK * max(1, torch.get_num_threads() // 2)
-        rests = [
-            self._call(*given, _view(place, numbers)[part])
-            for given, part in _cut(whole, numbers, out.device, size)
-        ]
+        ends: list[torch.Tensor] = []
+        for given, part in _cut(whole, numbers, out.device, size):
+            here = _view(place, numbers)[part]
+            self._call(*given, here)
+            ends += torch.aminmax(here)
         if place is not out:
             out.copy_(place)
-        # A sum may be beyond its type though its elements are not.
-        found = all(math.isfinite(rest) for rest in torch.stack(rests).tolist()) if rests else True
-        return found or bool(torch.isfinite(place).all())
+        return all(math.isfinite(end) for end in torch.stack(ends).tolist()) if ends else True
 
-    def _call(self, *given: Any) -> torch.Tensor:
-        if not self.compiles:
-            return self._plain(*given)
-        if self._key not in Engine._known:
-            Engine._known[self._key] = _compiled(self._fused)
+    def _call(
+        self,
+        base: torch.Tensor | None,
+        tensors: Sequence[torch.Tensor],
+        numbers: Numbers,
+        start: torch.Tensor,
+        out: torch.Tensor,
+    ) -> None:
+        known = self._key in Engine._known
+        if not self.compiles or (not known and out.numel() < SMALL):
+            self._plain(base, tensors, numbers, start, out)
+            return
+        if not known:
+            Engine._known[self._key] = _compiled(self._plain)
+        # One row alone would be compiled for anew, so it is merged twice.
+        alone = out.ndim > 1 and len(out) == 1
+        place = out.repeat(2, 1) if alone else out
+
+        def given(tensor: torch.Tensor) -> torch.Tensor:
+            # Not as the view it is, whose shape would be compiled for as well.
+            twice = alone and tensor.ndim > 1 and tensor.shape[-2] == 1
+            return tensor.repeat(2, 1) if twice else tensor.detach()
+
         try:
-            return Engine._known[self._key](*given)
+            Engine._known[self._key](
+                None if base is None else given(base),
+                [given(tensor) for tensor in tensors],
+                {name: given(n) if n.ndim > 1 else n for name, n in numbers.items()},
+                start,
+                place.detach(),
+            )
+            if alone:
+                out.copy_(place[:1])
         except _failures() as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             log.warning("merging without compiled code, which is slower: %s", reason)
             self.compiles = False
-            return self._plain(*given)
+            self._plain(base, tensors, numbers, start, out)
 
     def _plain(
         self,
@@ -90,23 +120,9 @@ class Engine:
         numbers: Numbers,
         start: torch.Tensor,
         out: torch.Tensor,
-    ) -> torch.Tensor:
-        """Merge a part into its place; return a number that is finite if all of them are."""
+    ) -> None:
+        """Merge a part into its place."""
         out.copy_(self._merge(_part(base, tensors, numbers, start)))
-        return out.sum(dtype=torch.float32)
-
-    def _fused(
-        self,
-        base: torch.Tensor | None,
-        tensors: Sequence[torch.Tensor],
-        numbers: Numbers,
-        start: torch.Tensor,
-        out: torch.Tensor,
-    ) -> torch.Tensor:
-        """Do the same in one pass: looking at `out` again would take as long as merging."""
-        merged = self._merge(_part(base, tensors, numbers, start)).to(out.dtype)
-        out.copy_(merged)
-        return merged.float().abs().amax()
 
 
 def parts(whole: Whole, numbers: Numbers) -> Iterator[Part]:
@@ -127,7 +143,7 @@ def _part(
 
 def _cut(
     whole: Whole, numbers: Numbers, device: torch.device, size: int
-) -> Iterator[tuple[Any, slice]]:
+) -> Iterator[tuple[Given, slice]]:
     """Yield what `Part` is made of for each part of a tensor, and which part it is."""
     views = [_view(tensor.to(device), numbers) for tensor in whole.tensors]
     base = None if whole.base is None else _view(whole.base.to(device), numbers)
@@ -135,6 +151,12 @@ def _cut(
     width = views[0].shape[1] if views[0].ndim > 1 else 1
     step = max(1, size // max(1, width))
     for first in range(0, len(views[0]), step):
+        if step >= len(views[0]):  # as most are, and slicing takes longer than small merges
+            yield (
+                (base, views, moved, torch.zeros((), dtype=torch.int32, device=device)),
+                slice(None),
+            )
+            return
         part = slice(first, first + step)
         given = (
             None if base is None else base[part],
@@ -178,7 +200,7 @@ def _pays(size: int) -> bool:
     return size >= LARGE and (has_compiler or torch.cuda.is_available())
 
 
-def _compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Return a function as compiled code for tensors of any shape."""
     import torch._dynamo
     import torch._inductor.config
@@ -186,16 +208,18 @@ def _compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tens
     # One method is compiled once for each number of sources and each type of tensors.
     torch._dynamo.config.recompile_limit = max(256, torch._dynamo.config.recompile_limit)
     log.info("compiling the merge: some seconds, once")
+    # Code is kept between runs, for as many threads as it was made with unless these are named.
     # By default the compiler writes what is long, or used often, into memory and reads it again.
     never = 1 << 30
     options: dict[str, Any] = {
+        "cpp.threads": torch.get_num_threads(),
         "emulate_precision_casts": True,
         "eager_numerics.division_rounding": True,
         "realize_opcount_threshold": never,
         "realize_reads_threshold": never,
         "realize_acc_reads_threshold": never,
     }
-    made: Callable[..., torch.Tensor] = torch.compile(function, dynamic=True, options=options)
+    made: Callable[..., None] = torch.compile(function, dynamic=True, options=options)
     return made
 
 

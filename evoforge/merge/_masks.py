@@ -36,10 +36,7 @@ def mask_numbers(
     found = {"limit": torch.tensor([_limit(density) for density in densities], dtype=torch.int32)}
     if keep and size <= SMALL:
         return {**found, **{f"words{i}": _small_words(key, size) for i, key in enumerate(keys)}}
-    words = [_key_words(key) for key in keys]
-    first, second = (
-        torch.tensor([word[place] for word in words], dtype=torch.int32) for place in (0, 1)
-    )
+    first, second = _key_tensors(tuple(keys))
     return {**found, "first": first, "second": second}
 
 
@@ -78,6 +75,13 @@ def _small_words(key: str, count: int) -> torch.Tensor:
     first, second = _key_words(key)
     places = torch.arange(count, dtype=torch.int32) * _signed(GOLDEN) + first
     return _hash(places, torch.tensor(second, dtype=torch.int32))
+
+
+@lru_cache(maxsize=1 << 16)
+def _key_tensors(keys: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the two words of each key: (keys,) int32 each; not to be changed."""
+    words = torch.tensor([_key_words(key) for key in keys], dtype=torch.int32)
+    return words[:, 0].clone(), words[:, 1].clone()
 
 
 def _key_words(key: str) -> tuple[int, int]:

@@ -61,10 +61,8 @@ class TaskVectors(TensorMerger):
 
     def mask_numbers(self, whole: Whole, densities: Sequence[float]) -> Numbers:
         """Return the numbers of random masks fixed by seed, source and tensor."""
-        keys = [
-            f"{self.options['seed']}/{self.pool.hash(source)}/{whole.name}"
-            for source in whole.sources
-        ]
+        seed, hash_of = self.options["seed"], self.pool.hash
+        keys = [f"{seed}/{hash_of(source)}/{whole.name}" for source in whole.sources]
         size = whole.tensors[0].numel()
         return mask_numbers(keys, densities, size, keep=not self._engine.compiles)
 

@@ -28,7 +28,7 @@ def test_golden_probabilities(pool, golden):
         torch.testing.assert_close(found[index], torch.tensor(row).view(2, 4))
 
 
-def test_probabilities_of_long_rows_are_within_a_sixteenth_of_epsilon(pool):
+def test_probabilities_of_long_rows_are_near_those_of_exact_ranks(pool):
     delta = torch.randn(3, 1001, generator=torch.Generator().manual_seed(0))
     whole = Whole(
         "w",
@@ -42,7 +42,7 @@ def test_probabilities_of_long_rows_are_within_a_sixteenth_of_epsilon(pool):
     (part,) = parts(whole, merger.numbers(whole))
     found = merger.chance(part, 0, part.delta(0))
     ranks = delta.abs().argsort(1).argsort(1) / 1000
-    assert (found - (0.3 + 0.4 * ranks)).abs().max() <= 0.2 / 16 + 1e-6
+    assert (found - (0.3 + 0.4 * ranks)).abs().max() <= 0.4 * 0.035
 
 
 def test_density_near_the_ends_leaves_less_for_epsilon(pool, golden):

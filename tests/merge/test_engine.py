@@ -76,12 +76,13 @@ def test_what_cannot_be_compiled_is_merged_without(monkeypatch, caplog):
     monkeypatch.setenv("EVOFORGE_COMPILE", "1")
     monkeypatch.setattr(_engine, "_compiled", broken)
     engine = Engine(lambda part: part.tensors[0] * part["weight"][0], 1, "compiled by nobody")
-    out = torch.empty(4)
-    whole = Whole("w", None, [torch.ones(4)], ["a"], [{}])
+    size = 1 << 14  # smaller tensors are not what a method is compiled for
+    out = torch.empty(size)
+    whole = Whole("w", None, [torch.ones(size)], ["a"], [{}])
     with caplog.at_level(logging.WARNING):
         assert engine.run(whole, {"weight": torch.tensor([0.5])}, out)
     assert "merging without compiled code" in caplog.text
-    assert torch.equal(out, torch.full((4,), 0.5))
+    assert torch.equal(out, torch.full((size,), 0.5))
 
 
 def broken(function):
