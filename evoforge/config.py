@@ -123,10 +123,13 @@ def _with_makers(called: Any, node: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             return value
         if get_origin(hint) is Callable:
-            return {**value, "_partial_": True}
+            return maker(key, value)
         if _nodes(key, value, hint) and "_target_" not in value:
-            return {name: {**inner, "_partial_": True} for name, inner in value.items()}
+            return {name: maker(f"{key}.{name}", inner) for name, inner in value.items()}
         return value
+
+    def maker(key: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {**_with_makers(_load(value, key), value), "_partial_": True}
 
     return {key: unmade(key, value) for key, value in node.items()}
 
@@ -156,8 +159,10 @@ def _mismatch(value: Any, hint: Any) -> str | None:
     if origin is not None and issubclass(origin, Mapping):
         return None if isinstance(value, Mapping) else "a mapping"
     if origin is not None and issubclass(origin, Sequence):
-        fits = isinstance(value, Sequence) and not isinstance(value, str)
-        return None if fits else "a list"
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            return "a list"
+        wrong = [wanted for each in value if (wanted := _mismatch(each, inside[0]))]
+        return f"a list, each {wrong[0]}" if wrong else None
     return None
 
 

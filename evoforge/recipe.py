@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 # Raised when the same recipe would give other weights than before.
-FORMAT = 1
+FORMAT = 2
 
 
 def canonical(content: Any) -> str:

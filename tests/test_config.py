@@ -68,7 +68,7 @@ def test_flat_names_every_option_in_full():
 def test_an_object_that_a_constructor_wants_to_make_itself_is_left_unmade(compose, pool):
     node = compose("merge=ties_dfs", "merge.dfs.sources=[b]", "merge.ps.lambda_=0.5")["merge"]
     merger = build(node, "merge", pool=pool)
-    assert merger.ps.options["lambda_"] == 0.5
+    assert merger.ps.shared["lambda_"].init == 0.5
     assert merger.dfs.depths == {"merged": 4, "b": 4}
 
 
@@ -83,3 +83,9 @@ def test_an_object_that_a_constructor_wants_to_make_itself_is_left_unmade(compos
 def test_a_wrong_option_of_such_an_object_is_named(compose, pool, override, message):
     with pytest.raises(ConfigError, match=message):
         build(compose("merge=ties_dfs", override)["merge"], "merge", pool=pool)
+
+
+def test_the_elements_of_a_list_are_checked_too(pool, compose):
+    node = {**compose("models=bundled")["models"], "ignore": [{"a": 1}]}
+    with pytest.raises(ConfigError, match="ignore must be a list, each a text, got .*; set models"):
+        build(node, "models")

@@ -38,7 +38,9 @@ def test_yaml_keys_are_the_constructors_options(group, option):
         OmegaConf.load(ROOT / "conf" / group / f"{option}.yaml"), resolve=False
     )
     # What `- ties@ps` brings in is an option too, and another file's contract.
-    brought = {str(default).partition("@")[2].split(".")[0] for default in content.pop("defaults", [])}
+    brought = {
+        str(default).partition("@")[2].split(".")[0] for default in content.pop("defaults", [])
+    }
     for node in nodes(content):
         parameters = inspect.signature(target(node["_target_"])).parameters.values()
         keywords = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}

@@ -45,6 +45,8 @@ class Axes:
 
 def _profile(layers: int, step: int) -> dict[str, dict[str, float]]:
     """Return the points of each layer's group: evenly spaced, one at each end."""
+    if layers < 2:
+        raise ConfigError("a profile needs two layers or more; set merge.granularity")
     if not 1 <= step < layers:
         raise ConfigError(
             f"block_size must be in [1, {layers - 1}] from point to point of a profile, got "

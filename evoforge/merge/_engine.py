@@ -227,4 +227,5 @@ def _failures() -> tuple[type[Exception], ...]:
     from torch._dynamo.exc import TorchDynamoException
     from torch._inductor.exc import CppCompileError
 
-    return TorchDynamoException, CppCompileError
+    # The last for folders of compiled code that cannot be written.
+    return TorchDynamoException, CppCompileError, OSError

@@ -17,6 +17,7 @@ import torch
 
 from evoforge.candidate import Candidate, Member, Walk
 from evoforge.errors import ConfigError
+from evoforge.merge._facts import check_facts
 from evoforge.merge._finite import check_finite
 from evoforge.models.layout import Place, block_tensors, in_block, place
 from evoforge.models.pool import Pool
@@ -89,6 +90,7 @@ class PathCandidate:
     """
 
     def __init__(self, recipe: Recipe, pool: Pool, inner: Callable[[Recipe], Candidate]) -> None:
+        check_facts(recipe, pool)
         self.identity = recipe.hash
         self.members = {
             ref["name"]: _member(ref, recipe, pool, inner) for ref in recipe.content["sources"]

@@ -13,13 +13,14 @@ import torch
 from evoforge.errors import ConfigError, MergeError
 from evoforge.merge._axes import Axes
 from evoforge.merge._engine import Engine
+from evoforge.merge._facts import check_facts, facts
 from evoforge.merge._finite import not_finite
 from evoforge.merge._merger import Merger
 from evoforge.merge._part import Numbers, Part, Whole
 from evoforge.models.combined import Combined, combined
 from evoforge.models.layout import Granularity
 from evoforge.models.pool import Pool
-from evoforge.recipe import FORMAT, Recipe, digest
+from evoforge.recipe import Recipe, digest
 from evoforge.space import DECIMALS, Genome, Range, Space
 
 # group -> source -> parameter -> number
@@ -139,10 +140,9 @@ class TensorMerger(Merger):
         if self.shared:
             usual = {key: given.init for key, given in self.shared.items()}
             values = {group: {SHARED: usual, **columns} for group, columns in values.items()}
-        vocabulary = {} if self.pool.vocabulary is None else {"vocabulary": self.pool.vocabulary}
         return Recipe(
             {
-                "format": FORMAT,
+                **facts(self.pool),
                 "method": self.method,
                 "options": self.options,
                 "base": None if base is None else {"name": base.name, "hash": base.hash},
@@ -152,8 +152,6 @@ class TensorMerger(Merger):
                     if source.name in taking or source.name in self._always
                 ],
                 "values": values,
-                "dtype": self.pool.dtype_name,
-                **vocabulary,
             }
         )
 
@@ -171,11 +169,7 @@ class TensorMerger(Merger):
         content = recipe.content
         if content["method"] != self.method or content["options"] != self.options:
             raise ConfigError(f"the recipe {recipe.hash} is not one of this merger's")
-        if content.get("vocabulary") != self.pool.vocabulary:
-            raise ConfigError(
-                f"the recipe {recipe.hash} was made for another vocabulary; set models.tokenizer, "
-                "models.truncate and models.pad_to_multiple_of as they were"
-            )
+        check_facts(recipe, self.pool)
         for source in [*content["sources"], *filter(None, [content["base"]])]:
             self.pool.check_hash(source, recipe.hash)
         return Merged(self, recipe)
@@ -264,6 +258,8 @@ class Merged:
         the method adds their changes up.
         """
         content, pool = self._recipe.content, self._merger.pool
+        if pool.vocabulary is not None:  # it has other embeddings than the model it would adapt
+            return None
         sources = [pool.member(source["name"]) for source in content["sources"]]
         models = {source.changed.hash for source in sources if source.changed is not None}
         others = {content["base"]["hash"]} if content["base"] is not None else set()

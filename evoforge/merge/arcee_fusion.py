@@ -106,7 +106,9 @@ def divergences(whole: Whole, index: int) -> torch.Tensor:
         rows = slice(first, first + at_once)
         p = mine[rows].float().softmax(-1) + TINY
         q = base[rows].float().softmax(-1) + TINY
-        found.append((p * (p / q).log()).sum(-1, keepdim=True))
+        # One long row alone would be summed by several threads, and rounded by their number.
+        twice = (p * (p / q).log()).expand(2, *p.shape)
+        found.append(twice.sum(-1, keepdim=True)[0])
     return torch.cat(found)
 
 

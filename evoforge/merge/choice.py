@@ -9,7 +9,7 @@ import numpy as np
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
-from evoforge.merge.base import Merger, Mergers
+from evoforge.merge.base import Merger, Mergers, TensorMerger
 from evoforge.models.pool import Pool
 from evoforge.recipe import Recipe
 from evoforge.space import Genome, Param, Space
@@ -37,11 +37,17 @@ class Choice(Merger):
                 "set merge.methods, for example +merge@merge.methods.della=della"
             )
         super().__init__(pool)
-        self.methods: dict[str, Merger] = {}
+        self.methods: dict[str, TensorMerger] = {}
         for name, make in methods.items():
             with _options_of(name):
-                self.methods[name] = make(pool)
-                _ = self.methods[name].space  # refuses here if there is nothing to search
+                merger = make(pool)
+                if not isinstance(merger, TensorMerger):
+                    raise ConfigError(
+                        f"methods must merge weights tensor by tensor, got {name}; "
+                        f"set merge.methods, or search {name} in a run of its own"
+                    )
+                self.methods[name] = merger
+                _ = merger.space  # refuses here if there is nothing to search
         self._params = self._joined()
 
     @cached_property

@@ -7,12 +7,13 @@ from typing import Any
 
 from evoforge.candidate import SCALE_TARGETS, Candidate, ScaleTarget
 from evoforge.errors import ConfigError
+from evoforge.merge._facts import facts
 from evoforge.merge._path import check_foldable
 from evoforge.merge._scales import Scale, Slot, scales
 from evoforge.merge.base import Merger, Mergers
 from evoforge.models.pool import Pool
 from evoforge.path import Hop, written
-from evoforge.recipe import FORMAT, Recipe
+from evoforge.recipe import Recipe
 from evoforge.space import Genome, Param, Range, Space
 
 # What a merge is called that takes the first model's place in a path.
@@ -245,14 +246,13 @@ def path_recipe(
     """
     return Recipe(
         {
-            "format": FORMAT,
+            **facts(pool),
             "method": "dfs",
             "options": {"scale_target": target},
             "base": None,
             "sources": list(refs),
             "path": written(path),
             **({} if tail is None else {"tail": tail}),
-            "dtype": pool.dtype_name,
         }
     )
 

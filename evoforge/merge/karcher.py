@@ -1,10 +1,12 @@
 """The Karcher mean: the point of the sphere that is nearest to all models along its arcs."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evoforge.errors import ConfigError
 from evoforge.merge._sphere import (
     EPSILON,
     Gram,
@@ -57,6 +59,12 @@ class Karcher(Spherical):
         granularity: Granularity = "whole",
         block_size: int = 4,
     ) -> None:
+        if max_iterations < 0:
+            raise ConfigError(
+                f"max_iterations must be 0 or more, got {max_iterations}; set merge.max_iterations"
+            )
+        if not 0 < tolerance < math.pi:
+            raise ConfigError(f"tolerance must be in (0, pi), got {tolerance}; set merge.tolerance")
         super().__init__(
             pool,
             ranges={"weight": Range.parse("weight", weight, low=0, high=10)},

@@ -1,9 +1,11 @@
 """RAM: what one model alone changed is kept in full, what several changed is averaged."""
 
+import math
 from typing import Any
 
 import torch
 
+from evoforge.errors import ConfigError
 from evoforge.merge._engine import parts
 from evoforge.merge._masks import as_float
 from evoforge.merge._task_vectors import lambda_range
@@ -50,6 +52,8 @@ class Ram(TensorMerger):
         granularity: Granularity = "whole",
         block_size: int = 4,
     ) -> None:
+        if not 0 <= limit < math.inf:
+            raise ConfigError(f"limit must be a number from 0 on, got {limit}; set merge.limit")
         super().__init__(
             pool,
             ranges={},

@@ -46,6 +46,16 @@ def test_what_does_not_add_up_is_a_whole_model_only(pool, method, options):
     assert made.adapter() is None
 
 
+def test_other_embeddings_make_it_a_whole_model_only(pool):
+    sources = {s.name: vars(s.spec) | {"name": None} for s in pool.members}
+    options = [{k: v for k, v in spec.items() if v is not None} for spec in sources.values()]
+    padded = open_pool(
+        sources=dict(zip(sources, options, strict=True)), tokenizer="base", pad_to_multiple_of=512
+    )
+    made, _ = candidate(padded, "task_arithmetic")
+    assert made.adapter() is None
+
+
 def test_models_are_no_adapters(pico):
     from tests.conftest import open_pico
 

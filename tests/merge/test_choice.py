@@ -60,3 +60,9 @@ def test_an_option_of_a_method_is_named_in_full(make):
 def test_every_method_starts_where_it_would_alone(make):
     merger = make()
     assert set(merger.baselines()) == {f"start_point_{name}" for name in merger.methods}
+
+
+@pytest.mark.parametrize("option", ["ties_dfs", "dfs"])
+def test_paths_are_no_method_to_choose(make, option):
+    with pytest.raises(ConfigError, match=f"methods must merge weights.*got {option}"):
+        make(f"+merge@merge.methods.{option}={option}")

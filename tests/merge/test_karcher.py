@@ -1,7 +1,9 @@
 import math
 
+import pytest
 import torch
 
+from evoforge.errors import ConfigError
 from evoforge.merge.base import Whole
 from evoforge.merge.karcher import Karcher
 
@@ -21,3 +23,10 @@ def test_weights_move_the_mean_along_the_arc(pool):
     Karcher(pool).write(Whole("w", None, tensors, ["a", "b"], values), out)
     wanted = torch.tensor([[math.cos(math.pi / 6), math.sin(math.pi / 6)]])
     torch.testing.assert_close(out, wanted)
+
+
+@pytest.mark.parametrize("options", [{"tolerance": 0.0}, {"tolerance": -1}, {"max_iterations": -3}])
+def test_steps_out_of_range_name_the_option(pool, options):
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"{name} must be .* set merge.{name}"):
+        Karcher(pool, **options)
