@@ -8,6 +8,7 @@ To search from there: python run.py models=mergekit models.file=recipe.yml merge
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from evoforge.errors import ConfigError, EvoforgeError
+from evoforge.errors import ConfigError, EvoforgeError, JournalError, MergeError
 from evoforge.export import export
 from evoforge.merge.mergekit import fixed
-from evoforge.mergekit_yaml.document import read
+from evoforge.mergekit_yaml.document import DTYPES, read
 from evoforge.models.mergekit import open_mergekit
 from evoforge.models.pool import Pool
 
@@ -48,13 +49,30 @@ def make(
         ConfigError: the file, a model or the folder cannot be used.
         MergeError: a tensor is not finite.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} must be a new or empty folder; give another one")
+    if dtype is not None and dtype not in DTYPES:
+        raise ConfigError(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype}")
+    _check_folder(folder)
     document = read(file)
     pool = open_mergekit(file=str(file), dtype=dtype, truncate=truncate)
     recipe, candidate, pool = fixed(document, pool, seed)
     card = _card(file, document.name, pool)
-    export(candidate, recipe, pool, folder, card=card, progress=progress)
+    try:
+        export(candidate, recipe, pool, folder.resolve(), card=card, progress=progress)
+    except JournalError as error:
+        # There is no run to go on with.
+        text = re.sub(r"; free the disk .*$", "; free the disk or give another FOLDER", str(error))
+        raise ConfigError(text) from error
+    except MergeError as error:
+        raise MergeError(str(error).replace("set models.dtype", "set --dtype")) from error
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise ConfigError(f"cannot use {folder}: {error.strerror}; give another FOLDER") from error
+    if used:
+        raise ConfigError(f"{folder} must be a new or empty folder; give another one")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -139,3 +139,26 @@ def test_masks_follow_the_seed(pico, tmp_path):
         made.append(weights(tmp_path / str(number))["lm_head.weight"])
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
+
+
+def test_a_folder_that_cannot_be_written_asks_for_another(pico, tmp_path, caplog):
+    (tmp_path / "recipe.yml").write_text(text("linear", pico))
+    for folder in (Path("/proc/foo/x"), tmp_path / ("x" * 300)):
+        assert main([str(tmp_path / "recipe.yml"), str(folder)]) == 2
+        assert caplog.messages[-1].endswith("give another FOLDER")
+        assert "resume" not in caplog.messages[-1]
+
+
+def test_a_type_that_there_is_not_is_named_as_the_command_s(pico, tmp_path, caplog):
+    (tmp_path / "recipe.yml").write_text(text("linear", pico))
+    assert main([str(tmp_path / "recipe.yml"), str(tmp_path / "made"), "--dtype=bogus"]) == 2
+    assert caplog.messages[-1] == "--dtype must be one of float32, float16, bfloat16, got bogus"
+
+
+def test_values_that_do_not_fit_the_type_ask_for_another_dtype(pico, tmp_path, caplog):
+    (tmp_path / "recipe.yml").write_text(
+        f"merge_method: linear\nmodels: [{{model: {pico['a']}, parameters: {{weight: 10}}}}, "
+        f"{{model: {pico['b']}, parameters: {{weight: -9.999999}}}}]\n"
+    )
+    assert main([str(tmp_path / "recipe.yml"), str(tmp_path / "made"), "--dtype=float16"]) == 1
+    assert caplog.messages[-1].endswith("do not fit into float16; set --dtype")

@@ -45,6 +45,7 @@ A, B = Reference("a"), Reference("b")
         ([{"filter": "attn", "value": 1}, {"filter": "mlp", "value": 2}, {"value": 3}], 0, 2.0),
         ([{"filter": "attn", "value": 1}, {"value": [3, 5]}], 0.5, 4.0),
         ({"filter": "up_proj", "value": True}, 0.5, 1.0),
+        ([1e-7, 3e-7], 0.5, 2e-7),
         ([{"filter": "attn", "value": 1}], 0, None),
     ],
 )
@@ -152,6 +153,22 @@ def test_the_tokenizer_is_read_in_both_ways():
         (LINEAR + "---\n" + LINEAR, "one merge, got 2 documents"),
         ("- a\n- b\n", "one merge, got 1 documents"),
         ("a: [", "no YAML"),
+        ("merge_method: [linear]", r"one of linear, .*, got \['linear'\]"),
+        ("merge_method: {a: 1}", "one of linear, .*, got {'a': 1}"),
+        (LINEAR + "dtype: 2001-99-99\n", "a value that is no YAML .*month"),
+        (LINEAR + "dtype: !!int abc\n", "a value that is no YAML .*abc"),
+        (LINEAR + "dtype: !!bool abc\n", "a value that is no YAML .*abc"),
+        (LINEAR + "dtype: !!timestamp abc\n", "a value that is no YAML"),
+        (LINEAR + "tokenizer: {1: a, x: b}\n", r"does not read tokenizer\.1"),
+        (LINEAR + "tokenizer: {pad_to_multiple_of: [8]}\n", "whole number from 1 on"),
+        (LINEAR.replace("0.25", "1" * 400), "weight must be a number"),
+        (LINEAR.replace("0.25", "1" * 5000), "a value that is no YAML"),
+        (LINEAR.replace("one/a", "0x" + "f" * 5000), "a value that cannot be read"),
+        (LINEAR.replace("0.25", "[" * 3000 + "]" * 3000), "nested too deeply"),
+        (LINEAR.replace("one/a", "{path: a, revision: {x: 1}}"), "revision must be a text"),
+        (LINEAR.replace("one/a", "{path: [a]}"), r"path must be .*, got \['a'\]"),
+        (LINEAR.replace("one/a", "&m {model: *m}"), "must each be one path"),
+        (LINEAR.replace("one/a", "{model: a+b, lora: c}"), "must each be one path"),
     ],
 )
 def test_what_evoforge_does_not_make_is_named(text, message):
@@ -168,3 +185,15 @@ def test_errors_name_the_file(tmp_path):
     (tmp_path / "x.yml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="it is no text"):
         read(tmp_path / "x.yml")
+
+
+@pytest.mark.parametrize("path", ["~no-such-user/x.yml", "a\0b", ["x.yml"]])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        read(path)
+
+
+def test_numbers_of_a_list_are_what_stands_there_and_nothing_is_nothing():
+    assert value(setting([1, 1e-20, 1], "weight"), NAME, 0.5) == 1e-20
+    assert value(setting([0.3, -0.6], "weight"), NAME, 1 / 3) == 0.0
+    assert value(setting([0, 0], "weight"), NAME, 1 / 3) == 0.0

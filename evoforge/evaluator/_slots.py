@@ -34,9 +34,12 @@ class Slot:
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the view of a parameter; writing to it writes to the parameter."""
-        if self.shape == tuple(tensor.shape) and self.offset == 0:
+        # A square matrix and its transposed view have one shape, and differ in their strides.
+        own = (tuple(tensor.shape), tensor.stride(), 0)
+        if (self.shape, self.strides, self.offset) == own:
             return tensor
-        return tensor.detach().as_strided(self.shape, self.strides, self.offset)
+        start = tensor.storage_offset() + self.offset
+        return tensor.detach().as_strided(self.shape, self.strides, start)
 
 
 class _Traced(torch.Tensor):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evoforge.errors import ConfigError
+from evoforge.merge._task_vectors import EPSILON
 from evoforge.merge._tensors import SHARED, TensorMerger, Values
 from evoforge.merge.base import merger_class
 from evoforge.mergekit_yaml.document import Document, Reference
@@ -20,6 +21,15 @@ from evoforge.space import DECIMALS
 
 # source -> parameter -> number
 Columns = dict[str, dict[str, float]]
+# How much of a number rounding to the space's decimals may change.
+ROUNDING = 1e-4
+
+
+def kept(number: float) -> float:
+    """Return a number with six decimals, or with six digits where those would change it."""
+    rounded = round(number, DECIMALS)
+    near = abs(rounded - number) <= ROUNDING * abs(number)
+    return rounded if near else float(f"{number:.{DECIMALS}g}")
 
 
 @dataclass(frozen=True)
@@ -61,8 +71,10 @@ def start(
         found = {name: {source.name: {} for source in pool.sources} for name in places}
     shared = {name: _shared(document, pool, names, name, *at) for name, at in places.items()}
     tables = {name: found[name] | shared[name] for name in places}
+    options = _options(document, places, seed)
+    _check_sums(document, tables, options)
     coarse = [(granularity, block_size)] if granularity else _granularities(pool.names)
-    options = {**_options(document, places, seed), **_limits(tables)}
+    options |= _limits(tables)
     if document.name == "passthrough":
         options["source"] = names[document.sources[0]]
     for layout in coarse:
@@ -140,7 +152,7 @@ def _columns(
         t = document.number("t", name, part, along)
         if t is None:
             raise ConfigError(f"{document.name} needs t ({name})")
-        return {names[document.sources[1]]: {"t": round(t, DECIMALS)}}
+        return {names[document.sources[1]]: {"t": kept(t)}}
     for model in document.sources:
         column = {}
         for ours, key in document.method.columns.items():
@@ -155,7 +167,7 @@ def _columns(
 
 def _usual(document: Document, column: Mapping[str, float]) -> dict[str, float]:
     """Return a source's numbers in the bounds that they have here, where mergekit cuts them."""
-    found = dict(column)
+    found = {key: kept(number) for key, number in column.items()}
     if "density" in found:
         found["density"] = min(found["density"], 1.0)
         if found["density"] <= 0:
@@ -165,7 +177,7 @@ def _usual(document: Document, column: Mapping[str, float]) -> dict[str, float]:
         if "gamma" in found:
             # mergekit drops fewer of the largest where the density asks for it.
             found["gamma"] = min(found["gamma"], 1 - found["density"])
-    return {key: round(number, DECIMALS) for key, number in found.items()}
+    return {key: kept(number) for key, number in found.items()}
 
 
 def _check_dropped(document: Document) -> None:
@@ -173,6 +185,21 @@ def _check_dropped(document: Document) -> None:
         given = document.number("normalize", "", 0, 0.0)
         if given:
             raise ConfigError("density must be above 0 with normalize, got 0")
+
+
+def _check_sums(
+    document: Document, tables: Mapping[str, Columns], options: Mapping[str, Any]
+) -> None:
+    """Refuse weights so small that the merger would not divide by their sum."""
+    if document.name != "linear" or not options["normalize"]:
+        return
+    for name, columns in tables.items():
+        size = sum(abs(column["weight"]) for column in columns.values())
+        if 0 < size < EPSILON:
+            raise ConfigError(
+                f"weights must sum to {EPSILON:g} or more with normalize, got {size:g} ({name}); "
+                "multiply all by the same number"
+            )
 
 
 def _shared(
@@ -189,7 +216,7 @@ def _shared(
         model = document.sources[0]
         scale = document.number("scale", name, part, along, model)
         index = [source.name for source in pool.sources].index(names[model])
-        scale = 1.0 if scale is None else round(scale, DECIMALS)
+        scale = 1.0 if scale is None else kept(scale)
         return {SHARED: {"source": float(index), "scale": scale}}
     if method.base == "start" or not method.shared:
         return {}
@@ -198,7 +225,7 @@ def _shared(
         given = document.number(key.name, name, part, along) if key.name else None
         number = key.default if given is None else given
         assert number is not None
-        found[ours] = round(number, DECIMALS)
+        found[ours] = kept(number)
     return {SHARED: found}
 
 

@@ -110,6 +110,8 @@ class Mergekit(Merger):
 class Around(Merger):
     """A search around given numbers of a merger.
 
+    A number that six decimals do not hold stays as it is, so that the search starts with it.
+
     Args:
         begin: the merger and its numbers.
         keys: what is known of each parameter.
@@ -141,6 +143,12 @@ class Around(Merger):
             for key in column
             if key != "source"
         }
+        for option, given, kind in (("search", search, Sequence), ("ranges", ranges, Mapping)):
+            listed = isinstance(given, kind) and not isinstance(given, str)
+            if given is not None and not (listed and all(isinstance(key, str) for key in given)):
+                raise ConfigError(
+                    f"{option} must name parameters, got {given!r}; set merge.{option}"
+                )
         usual = [key for key in USUAL if key in found] or [key for key in FACTORS if key in found]
         self._searched = tuple(usual if search is None else search)
         for option, given in (("search", self._searched), ("ranges", tuple(ranges))):
@@ -157,12 +165,21 @@ class Around(Merger):
     @cached_property
     def space(self) -> Space:
         """One parameter for each searched number of the file."""
-        found = []
+        found, fine = [], []
         for group, columns in self._begin.values.items():
             for source, column in columns.items():
                 for key, number in column.items():
-                    param = self._param(f"{group}.{source}.{key}", key, number)
-                    found += [param] if key in self._searched and param else []
+                    if key not in self._searched:
+                        continue
+                    name = f"{group}.{source}.{key}"
+                    param = self._param(name, key, number)
+                    found += [param] if param else []
+                    fine += [] if _decimal(number) else [f"{number:g} ({name})"]
+        if fine and not found:
+            raise ConfigError(
+                f"numbers must have {DECIMALS} decimals at most to be searched, got {fine[0]}; set "
+                "merge.search, or merge the file as it is with python -m evoforge.mergekit"
+            )
         return Space(found)
 
     def _param(self, name: str, key: str, number: float) -> Param | None:
@@ -174,7 +191,19 @@ class Around(Merger):
                     f"ranges.{key} must hold the file's numbers, got [{given.low:g}, "
                     f"{given.high:g}] for {number:g} ({name}); set merge.ranges.{key}"
                 )
+            if given.kind == "integer" and number % 1:
+                raise ConfigError(
+                    f"the file's numbers must be whole for ranges.{key} of kind integer, got "
+                    f"{number:g} ({name}); set merge.ranges.{key}.kind"
+                )
+            if not _decimal(number):
+                raise ConfigError(
+                    f"the file's numbers must have {DECIMALS} decimals at most for ranges.{key}, "
+                    f"got {number:g} ({name}); set merge.ranges"
+                )
             low, high, kind = given.low, given.high, given.kind
+        elif not _decimal(number):
+            return None
         else:
             known = self._keys.get(key, Key("t", None, low=0.0, high=1.0))
             reach = self._reach * (abs(number) if known.relative else 1.0)
@@ -202,6 +231,11 @@ class Around(Merger):
     def build(self, recipe: Recipe) -> Candidate:
         """Return the candidate of a recipe; nothing is computed yet."""
         return self._begin.merger.build(recipe)
+
+
+def _decimal(number: float) -> bool:
+    """Whether a space holds a number as it is."""
+    return round(number, DECIMALS) == number
 
 
 def fixed(document: Document, pool: Pool, seed: int = 0) -> tuple[Recipe, Candidate, Pool]:

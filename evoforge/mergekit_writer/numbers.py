@@ -84,7 +84,7 @@ def _says(rules: Sequence[Mapping[str, Any]], numbers: Mapping[str, float]) -> b
         block = place(name).block
         along = 0.0 if block is None else block / last if last else 1.0
         found = value(read, name, along)
-        if found is None or not math.isclose(found, number, rel_tol=1e-9, abs_tol=1e-9):
+        if found is None or not math.isclose(found, number, rel_tol=1e-9):
             return False
     return True
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from evoforge.errors import ConfigError
 from evoforge.mergekit_yaml.methods import METHODS, Method
 from evoforge.mergekit_yaml.settings import Setting, settings, value
+from evoforge.mergekit_yaml.text import documents_of, text_of
 
 DTYPES = ("float32", "float16", "bfloat16")
 TOP = {"merge_method", "models", "slices", "base_model", "parameters", "dtype", "out_dtype"}
@@ -166,11 +165,7 @@ def read(path: str | Path) -> Document:
     Raises:
         ConfigError: it cannot be read, or says something that evoforge cannot make.
     """
-    try:
-        text = Path(path).expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise ConfigError(f"cannot read {path}: {reason}; give a mergekit file") from error
+    text = text_of(path)
     try:
         return parse(text)
     except ConfigError as error:
@@ -184,16 +179,21 @@ def parse(text: str) -> Document:
         ConfigError: it is no YAML, or says something that evoforge cannot make.
     """
     try:
-        documents = list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"it is no YAML ({' '.join(str(error).split())})") from error
+        return _document(documents_of(text))
+    except RecursionError as error:
+        raise ConfigError("it is nested too deeply") from error
+    except ValueError as error:  # a whole number of more digits than Python prints
+        raise ConfigError(f"it has a value that cannot be read ({error})") from error
+
+
+def _document(documents: list[Any]) -> Document:
     if len(documents) != 1 or not isinstance(documents[0], Mapping):
         raise ConfigError(f"it must hold one merge, got {len(documents)} documents")
     content = documents[0]
     if unknown := sorted(set(map(str, content)) - TOP):
         raise ConfigError(f"evoforge does not read {unknown[0]}; it reads {', '.join(sorted(TOP))}")
     name = content.get("merge_method")
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise ConfigError(f"merge_method must be one of {', '.join(METHODS)}, got {name}")
     tokenizer, multiple = _tokenizer(content)
     found = Document(
@@ -231,12 +231,25 @@ def _at(text: str) -> Reference:
 
 def _mapped(given: Mapping[str, Any]) -> Reference:
     if "path" in given and set(given) <= {"path", "revision"}:
-        return Reference(str(given["path"]), given.get("revision"))
+        path, revision = given["path"], given.get("revision")
+        if not isinstance(path, str) or not path:
+            raise ConfigError(f"path must be a folder or a hub id, got {path!r}")
+        if revision is not None and not isinstance(revision, str):
+            raise ConfigError(f"revision must be a text, got {revision!r}; put it in quotes")
+        return Reference(path, revision or None)
     if "model" not in given or not set(given) <= {"model", "lora"}:
         raise ConfigError(f"a model must be a path, or {{model, lora}}, got {dict(given)}")
-    model = reference(given["model"])
-    adapter = given.get("lora")
-    return model if adapter is None else Reference(model.path, model.revision, reference(adapter))
+    model, adapter = _alone(given["model"]), given.get("lora")
+    return model if adapter is None else Reference(model.path, model.revision, _alone(adapter))
+
+
+def _alone(given: Any) -> Reference:
+    """Read what names a model without an adapter."""
+    nested = isinstance(given, Mapping) and "path" not in given
+    found = None if nested else reference(given)
+    if found is None or found.adapter is not None:
+        raise ConfigError(f"model and lora must each be one path, got {given!r}")
+    return found
 
 
 def _slices(content: Mapping[str, Any]) -> tuple[Slice, ...]:
@@ -295,9 +308,13 @@ def _tokenizer(content: Mapping[str, Any]) -> tuple["str | Reference | None", in
     if section is not None:
         if source is not None or not isinstance(section, Mapping):
             raise ConfigError("tokenizer must be a mapping, and tokenizer_source be left out then")
-        if unknown := sorted(set(section) - {"source", "pad_to_multiple_of"}):
+        if unknown := sorted(set(map(str, section)) - {"source", "pad_to_multiple_of"}):
             raise ConfigError(f"evoforge does not read tokenizer.{unknown[0]}; leave it out")
         source, multiple = section.get("source", "union"), section.get("pad_to_multiple_of")
+        if multiple is not None and (type(multiple) is not int or multiple < 1):
+            raise ConfigError(
+                f"pad_to_multiple_of must be a whole number from 1 on, got {multiple!r}"
+            )
     if source is None or source in ("union", "base"):
         return source, multiple
     return reference(source), multiple

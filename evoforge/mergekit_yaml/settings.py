@@ -10,6 +10,10 @@ from typing import Any
 
 from evoforge.errors import ConfigError
 
+# What counts as a place of one of the numbers, and as nothing beside the largest of two.
+NEAR = 1e-9
+NOISE_DIGITS = 12
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -26,10 +30,17 @@ class Rule:
     def at(self, along: float) -> float:
         """Return the number at a place along the layers, in [0, 1]."""
         place = along * (len(self.values) - 1)
+        if abs(place - round(place)) < NEAR:
+            return self.values[round(place)]
         below = int(place)
-        above = min(below + 1, len(self.values) - 1)
         share = place - below
-        return (1 - share) * self.values[below] + share * self.values[above]
+        first, second = self.values[below : below + 2]
+        largest = max(abs(first), abs(second))
+        if not largest:
+            return 0.0
+        # Without what is left of differences that are nothing.
+        digits = NOISE_DIGITS - math.floor(math.log10(largest))
+        return round((1 - share) * first + share * second, digits)
 
 
 # The first rule that fits a tensor counts.
@@ -96,7 +107,7 @@ def _number(given: Any, key: str) -> float:
     """Return a number; YAML takes 1e-5, without a point, for a text."""
     try:
         number = float(given) if isinstance(given, bool | int | float | str) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise ConfigError(f"{key} must be a number, a list of them or filters, got {given!r}")

@@ -11,6 +11,7 @@ Reference:
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,7 @@ INDIFFERENT = {
 }
 # Ways to draw the first matrices that leave the base as it is; PiSSA and others change it.
 INNOCENT = (True, False, None, "gaussian", "eva", "orthogonal")
+FLAGS = ("use_rslora", "fan_in_fan_out", "ensure_weight_tying")
 _MATRIX = re.compile(
     r"(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(?:\.default)?(?:\.(weight|bias))?$"
 )
@@ -98,6 +100,7 @@ class Adapter:
                 f"{self.name} is an adapter of kind {kind}, evoforge expands LORA; merge it into "
                 "its base with peft and give the folder"
             )
+        _check_types(self.folder / SETTINGS, self.settings)
         start = self.settings.get("init_lora_weights", True)
         if start not in INNOCENT:
             self._refuse(f"init_lora_weights={start}")
@@ -204,8 +207,6 @@ class Adapter:
                 f"{self.name} has matrices of shapes {tuple(down.shape)} and {tuple(up.shape)} for "
                 f"{module}, against rank {rank} in {SETTINGS}; copy or download it again"
             )
-        if not isinstance(alpha, int | float) or not math.isfinite(alpha):
-            raise PoolError(f"{self.name} has lora_alpha {alpha!r} in {SETTINGS}, not a number")
         return float(alpha / math.sqrt(rank) if self.settings.get("use_rslora") else alpha / rank)
 
     def _tied(self, found: dict[str, Change]) -> dict[str, Change]:
@@ -241,9 +242,13 @@ def _known(name: str, base: Tensors) -> str | None:
 def _of(pattern: Any, module: str, default: Any) -> Any:
     """Return a module's value of a pattern, as peft finds it."""
     for key, value in (pattern or {}).items():
-        if re.match(rf"(.*\.)?({key})$", module):
+        if re.match(_expression(key), module):
             return value
     return default
+
+
+def _expression(key: str) -> str:
+    return rf"(.*\.)?({key})$"
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -252,10 +257,44 @@ def _settings(folder: Path) -> dict[str, Any]:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise PoolError(f"{path} cannot be used: {error}; copy or download it again") from error
-    rank = found.get("r", 8) if isinstance(found, dict) else None
-    if not isinstance(found, dict) or not isinstance(rank, int) or rank < 1:
+    if not isinstance(found, dict):
         raise PoolError(f"{path} is not the settings of a LoRA adapter; copy or download it again")
     return found
+
+
+def _check_types(path: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that are used here and are not of the type that peft gives them."""
+    for key in ("r", "lora_alpha"):
+        _check_number(path, key, settings.get(key, 8), whole=key == "r")
+    for key in FLAGS:
+        # peft itself takes null as false.
+        if not isinstance(settings.get(key), bool | None):
+            raise _wrong(path, key, settings[key], "true or false")
+    for key in ("rank_pattern", "alpha_pattern"):
+        pattern = settings.get(key)
+        if pattern is not None and not isinstance(pattern, dict):
+            raise _wrong(path, key, pattern, "a mapping of modules to numbers")
+        for module, value in (pattern or {}).items():
+            _check_number(path, f"{key}.{module}", value, whole=key == "rank_pattern")
+            try:
+                re.compile(_expression(module))
+            except (re.error, OverflowError, RecursionError) as error:
+                wanted = f"with a regular expression for each module ({error})"
+                raise _wrong(path, key, pattern, wanted) from error
+
+
+def _check_number(path: Path, setting: str, value: Any, *, whole: bool) -> None:
+    # true and false are whole numbers for Python.
+    if whole and not (type(value) is int and value >= 1):
+        raise _wrong(path, setting, value, "a whole number of at least 1")
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+        raise _wrong(path, setting, value, "a number")
+
+
+def _wrong(path: Path, setting: str, value: Any, wanted: str) -> PoolError:
+    return PoolError(
+        f"{path} has {setting}={value!r}, not {wanted}; correct it, or copy or download it again"
+    )
 
 
 def _read(folder: Path, name: str, pickled: bool) -> dict[str, torch.Tensor]:

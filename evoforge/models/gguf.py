@@ -9,11 +9,13 @@ little better, but its activations overflow in several architectures.
 
 import json
 import logging
+import math
 import os
 import re
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +45,15 @@ def unpacked(path: Path) -> Path:
     """Return a model folder with the weights of a GGUF file, made if it is not there.
 
     Raises:
-        PoolError: the file is damaged or of an architecture that transformers cannot read, or the
-            package gguf is missing.
+        PoolError: the file is damaged or of an architecture that transformers cannot read, the
+            package gguf is missing, or the cache cannot be written.
     """
     if re.search(r"-\d+-of-\d+\.gguf$", path.name):
         raise PoolError(
             f"{path} is one part of a model; join the parts with llama-gguf-split --merge first"
         )
     folder = cache_folder() / "gguf" / _content_hash(path)
-    if not (folder / FACTS).is_file():
+    if _recorded(folder) is None:
         facts = _facts(path)
         log.info("unpacking %s into %s, once", path, folder)
         _unpack(path, folder, facts)
@@ -74,11 +76,16 @@ def gguf_file(folder: Path) -> str | None:
 
 
 def _recorded(folder: Path) -> dict[str, Any] | None:
-    path = folder / FACTS
-    if not path.is_file():
+    """Return the facts that make a folder complete; None where they are missing or unreadable."""
+    try:
+        found = json.loads((folder / FACTS).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found
+    if not isinstance(found, dict) or not isinstance(found.get("file"), str):
+        return None
+    # Folders of other origin may hold a file of this name too.
+    given: Any = found.get("bits")
+    return found if type(given) in (int, float) and 0 < given < math.inf else None
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -118,19 +125,43 @@ def _unpack(path: Path, folder: Path, facts: dict[str, Any]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=folder.name, dir=folder.parent))
     except OSError as error:
-        raise PoolError(
-            f"cannot write to {folder.parent}: {error.strerror or error}; set EVOFORGE_CACHE to a "
-            "folder with room for the unpacked weights"
-        ) from error
+        raise _unwritable(folder, error) from error
     try:
+        _make_room(folder, partial.with_name(f"{partial.name}.aside"))
         _convert(path, partial, facts)
-        (partial / FACTS).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
-        partial.chmod(0o755)  # mkdtemp makes folders for their owner alone
-        if not (folder / FACTS).is_file():  # another process may have been faster
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
+        _finish(partial, folder, facts)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _make_room(folder: Path, aside: Path) -> None:
+    """Remove a folder that is damaged.
+
+    It is moved aside, not deleted where it is: another process may put a complete one there at any
+    time, which is put back. This happens long before a folder that is begun now can be complete.
+    """
+    if _recorded(folder) is not None:
+        return
+    with suppress(FileNotFoundError):
+        folder.rename(aside)
+    if _recorded(aside) is not None:
+        with suppress(OSError):  # or there is another complete one already
+            aside.rename(folder)
+    if _recorded(aside) is None or _recorded(folder) is not None:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _finish(partial: Path, folder: Path, facts: dict[str, Any]) -> None:
+    """Give a folder its facts and its name, unless another process was faster."""
+    (partial / FACTS).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    partial.chmod(0o755)  # mkdtemp makes folders for their owner alone
+    try:
+        partial.rename(folder)
+    except OSError:
+        if _recorded(folder) is None:
+            raise
 
 
 def _convert(path: Path, folder: Path, facts: dict[str, Any]) -> None:
@@ -163,6 +194,13 @@ def _convert(path: Path, folder: Path, facts: dict[str, Any]) -> None:
             f"cannot unpack {path} into {folder.parent}: {first_line(error)}; set "
             "EVOFORGE_CACHE to a folder with room for the unpacked weights"
         ) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> PoolError:
+    return PoolError(
+        f"cannot write to {folder.parent}: {error.strerror or error}; set EVOFORGE_CACHE to a "
+        "folder with room for the unpacked weights"
+    )
 
 
 def _damaged(path: Path, error: Exception) -> PoolError:

@@ -6,7 +6,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from evoforge.errors import ConfigError
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._slots import find_slots
+from evoforge.evaluator._slots import Slot, find_slots
 from evoforge.export import export
 from evoforge.merge.dfs import Dfs
 from evoforge.merge.linear import Linear
@@ -137,6 +137,19 @@ def test_experts_are_parts_of_the_fused_parameter():
     assert slot.parameter == "model.layers.1.mlp.experts.gate_up_proj"
     assert torch.equal(slot.of(fused), fused[3, 24:])
     assert slot.of(fused).data_ptr() == fused[3, 24:].data_ptr()
+
+
+def test_a_square_transposed_slot_is_written_transposed():
+    given, wanted = torch.zeros(3, 3), torch.arange(9.0).reshape(3, 3)
+    Slot("p", (3, 3), (1, 3), 0).of(given).copy_(wanted)
+    assert torch.equal(given, wanted.T)
+    assert Slot("p", (3, 3), (3, 1), 0).of(given) is given
+
+
+def test_a_slot_is_a_part_of_its_parameter_wherever_that_lies():
+    flat = torch.zeros(20)
+    Slot("p", (3, 3), (1, 3), 0).of(flat[5:14].view(3, 3)).fill_(1)
+    assert flat.nonzero().flatten().tolist() == list(range(5, 14))
 
 
 def saved_names(model):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from evoforge.errors import ConfigError
+from evoforge.merge._mergekit import kept
 from evoforge.merge.mergekit import Mergekit, fixed
 from evoforge.mergekit_yaml.document import read
 from evoforge.models.mergekit import open_mergekit
@@ -104,6 +105,14 @@ def test_groups_may_be_finer(merger_of):
         ("ties", {"reach": 0.0}, r"reach must be in \(0, 10\], got 0.0; set merge\.reach"),
         ("ties", {"search": ["t"]}, r"search must name some of weight, .*got t; set merge\.search"),
         ("ties", {"ranges": {"weight": {"low": 0.6, "high": 1}}}, r"\[0.6, 1\] for 0.2"),
+        ("ties", {"search": [["weight"]]}, r"got \[\['weight'\]\]; set merge\.search"),
+        ("ties", {"search": 3}, r"got 3; set merge\.search"),
+        ("ties", {"ranges": ["weight"]}, r"got \['weight'\]; set merge\.ranges"),
+        (
+            "ties",
+            {"ranges": {"weight": {"low": -1, "high": 2, "kind": "integer"}}},
+            r"must be whole for ranges\.weight of kind integer, got 0.7",
+        ),
     ],
 )
 def test_options_that_do_not_fit_the_file_are_named(case, options, message, merger_of):
@@ -220,3 +229,65 @@ def test_paths_that_cannot_be_searched_are_refused(slices, message, merger_of):
         lines.append(f"- sources: [{source}]")
     with pytest.raises(ConfigError, match=message):
         merger_of("\n".join(lines))
+
+
+TWO = """
+merge_method: {method}
+models:
+  - {{{{model: {{a}}, parameters: {{{{weight: {first}}}}}}}}}
+  - {{{{model: {{b}}, parameters: {{{{weight: {second}}}}}}}}}
+base_model: {{a}}
+"""
+SMALL = TWO.format(method="linear", first="1e-7", second="2e-7")
+NEAR = "merge_method: nearswap\nbase_model: {a}\nmodels: [{{model: {b}}}]\nparameters: {{t: 4e-7}}"
+
+
+def test_small_numbers_stay_what_they_are(file_of, pool):
+    name = "model.layers.0.mlp.up_proj.weight"
+    for content, share in ((SMALL, 2 / 3), (NEAR, None)):
+        file = file_of(content)
+        _, candidate, _ = fixed(read(file), open_mergekit(file=file))
+        first, second = pool.tensors("a")[name], pool.tensors("b")[name]
+        wanted = (4e-7 / (second - first).abs().clamp(min=1e-6)).clamp(max=1.0)
+        wanted = first + (second - first) * (wanted if share is None else share)
+        torch.testing.assert_close(candidate.tensor(name), wanted, rtol=1e-5, atol=1e-8)
+        assert not torch.equal(candidate.tensor(name), first)
+
+
+@pytest.mark.parametrize(
+    ("number", "wanted"),
+    [
+        (1e-7, 1e-7),
+        (-1.23456789e-9, -1.23457e-9),
+        (0.00126582278, 0.00126582),
+        (1 / 3, 0.333333),
+        (0.1 + 0.2, 0.3),
+        (0.0, 0.0),
+        (7.0, 7.0),
+    ],
+)
+def test_numbers_keep_six_digits_or_decimals(number, wanted):
+    assert kept(number) == wanted
+
+
+def test_numbers_that_a_space_does_not_hold_are_not_searched(merger_of):
+    mixed = TWO.format(method="linear", first="1.5e-6", second="0.5")
+    merger = merger_of(mixed)
+    assert merger.space.dim == 1
+    assert merger.recipe(merger.space.init).hash == merger.baselines()["mergekit_recipe"].hash
+    for content in (SMALL, NEAR):
+        with pytest.raises(ConfigError, match=r"6 decimals at most to be searched, got \de-07"):
+            _ = merger_of(content).space
+    with pytest.raises(ConfigError, match=r"for ranges\.weight, got 1\.5e-06"):
+        _ = merger_of(mixed, ranges={"weight": {"low": 0, "high": 1}}).space
+
+
+def test_weights_too_small_to_be_divided_by_are_refused(merger_of):
+    with pytest.raises(ConfigError, match="weights must sum to 1e-08 or more .*got 3e-09"):
+        merger_of(TWO.format(method="linear", first="1e-9", second="2e-9"))
+
+
+def test_whole_numbers_of_the_file_may_be_searched_as_such(merger_of):
+    ranges = {"weight": {"low": 0, "high": 3, "kind": "integer"}}
+    merger = merger_of(TWO.format(method="linear", first="1", second="2"), ranges=ranges)
+    assert merger.recipe(merger.space.init).hash == merger.baselines()["mergekit_recipe"].hash

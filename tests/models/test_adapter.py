@@ -194,8 +194,22 @@ def change(folder, **settings):
         ({"target_parameters": ["x"]}, "target_parameters"),
         ({"new_in_peft_9": 3}, "new_in_peft_9=3"),
         ({"r": 5}, r"against rank 5 in adapter_config\.json; copy"),
-        ({"r": 0}, "is not the settings of a LoRA adapter"),
-        ({"lora_alpha": None}, "lora_alpha None"),
+        ({"r": 0}, r"adapter_config\.json has r=0, not a whole number of at least 1; correct"),
+        ({"r": True}, "has r=True, not a whole number"),
+        ({"r": 2.0}, r"has r=2\.0, not a whole number"),
+        ({"lora_alpha": None}, "has lora_alpha=None, not a number"),
+        ({"lora_alpha": True}, "has lora_alpha=True, not a number"),
+        ({"lora_alpha": math.nan}, "has lora_alpha=nan, not a number"),
+        ({"lora_alpha": 10**400}, "has lora_alpha=10+, not a number"),
+        ({"rank_pattern": ["a"]}, r"has rank_pattern=\['a'\], not a mapping of modules"),
+        ({"alpha_pattern": "a"}, "has alpha_pattern='a', not a mapping of modules"),
+        ({"rank_pattern": {"a": True}}, r"has rank_pattern\.a=True, not a whole number"),
+        ({"alpha_pattern": {"a": "4"}}, r"has alpha_pattern\.a='4', not a number"),
+        ({"rank_pattern": {"(": 4}}, r"has rank_pattern=\{'\(': 4\}, not with a regular expr"),
+        ({"alpha_pattern": {"*": 4}}, r"has alpha_pattern=\{'\*': 4\}, not with .*repeat"),
+        ({"use_rslora": "no"}, "has use_rslora='no', not true or false"),
+        ({"fan_in_fan_out": 1}, "has fan_in_fan_out=1, not true or false"),
+        ({"ensure_weight_tying": "x"}, "has ensure_weight_tying='x', not true or false"),
     ],
 )
 def test_what_cannot_be_expanded_exactly_is_refused(bases, train, settings, sentence):
@@ -203,6 +217,20 @@ def test_what_cannot_be_expanded_exactly_is_refused(bases, train, settings, sent
     change(folder, **settings)
     with pytest.raises(PoolError, match=sentence):
         _ = opened(bases["mistral"], folder).tensors
+
+
+def test_settings_that_are_null_are_those_left_out(bases, train):
+    folder, merged = train(bases["mistral"], target_modules=["q_proj"])
+    empty = ("rank_pattern", "alpha_pattern", "use_rslora", "fan_in_fan_out")
+    change(folder, **dict.fromkeys(empty))
+    assert_merged(opened(bases["mistral"], folder), merged)
+
+
+def test_other_kinds_are_named_whatever_their_settings_hold(bases, train):
+    folder, _ = train(bases["mistral"], target_modules=["q_proj"])
+    change(folder, peft_type="ADALORA", rank_pattern={"q_proj": [True, False]})
+    with pytest.raises(PoolError, match="a is an adapter of kind ADALORA"):
+        opened(bases["mistral"], folder)
 
 
 def test_dora_is_refused(bases, train):

@@ -1,7 +1,9 @@
 """GGUF files of a tiny Llama, written here, unpacked and compared with what was written."""
 
+import json
 import logging
 import shutil
+from pathlib import Path
 
 import gguf
 import numpy as np
@@ -147,6 +149,59 @@ def test_what_breaks_off_leaves_nothing_half_done(tmp_path, monkeypatch, cache):
     with pytest.raises(KeyboardInterrupt):
         opened(tmp_path / "tiny.gguf")
     assert not list((cache / "gguf").iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"bits": 8', '{"bits": NaN, "file": "x"}'])
+def test_a_folder_without_readable_facts_is_unpacked_again(tmp_path, cache, content):
+    write(tmp_path / "tiny.gguf", Kind.Q8_0)
+    folder = opened(tmp_path / "tiny.gguf").folder
+    (folder / module.FACTS).write_text(content)
+    assert (module.bits(folder), module.gguf_file(folder)) == (None, None)
+    assert opened(shutil.copytree(folder, tmp_path / "plain")).bits is None
+    again = opened(tmp_path / "tiny.gguf")
+    assert (again.folder, again.bits) == (folder, 8.5)
+    assert [path.name for path in (cache / "gguf").iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("broken", ["write_text", "rename"])
+def test_a_full_disk_names_the_variable(tmp_path, monkeypatch, cache, broken):
+    write(tmp_path / "tiny.gguf", Kind.Q8_0)
+    monkeypatch.setattr(module, "_convert", lambda *_: None)
+
+    def full(path, *given):
+        if ".aside" in str(given):  # nothing is there yet
+            raise FileNotFoundError
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, broken, full)
+    with pytest.raises(PoolError, match="cannot write to .*: No space left .*; set EVOFORGE_CACHE"):
+        module.unpacked(tmp_path / "tiny.gguf")
+    assert not list((cache / "gguf").iterdir())
+
+
+@pytest.mark.parametrize("before", ["nothing", "damaged"])
+@pytest.mark.parametrize("moment", ["_convert", "chmod", "rename"])
+def test_a_faster_process_s_folder_is_kept(tmp_path, monkeypatch, cache, moment, before):
+    write(tmp_path / "tiny.gguf", Kind.Q8_0)
+    folder = cache / "gguf" / module._content_hash(tmp_path / "tiny.gguf")
+    if before == "damaged":
+        folder.mkdir(parents=True)
+        (folder / "theirs").touch()
+    owner = module if moment == "_convert" else Path
+    real = getattr(owner, moment)
+
+    def faster(*given):
+        monkeypatch.setattr(owner, moment, real)
+        folder.mkdir(exist_ok=True)
+        (folder / "theirs").touch()
+        (folder / module.FACTS).write_text(json.dumps({"file": "tiny.gguf", "bits": 8.5}))
+        return real(*given)
+
+    monkeypatch.setattr(owner, moment, faster)
+    assert module.unpacked(tmp_path / "tiny.gguf") == folder
+    assert (folder / "theirs").is_file()
+    assert module.bits(folder) == 8.5
+    assert list((cache / "gguf").iterdir()) == [folder]
 
 
 def test_a_folder_with_one_file_is_that_file(tmp_path):
