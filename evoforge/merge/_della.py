@@ -39,6 +39,9 @@ class Magprune(TaskVectors):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._known: dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]] = {}
+        # One piece of memory to rank rows in: pieces that come and go between what is kept are
+        # never given back to the system.
+        self._room = torch.empty(0)
 
     def dropping(self, whole: Whole) -> Numbers:
         """Return keys of hashes, the knots of each row, and probabilities."""
@@ -65,7 +68,10 @@ class Magprune(TaskVectors):
     def _row_knots(self, whole: Whole, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         key = (whole.sources[index], whole.name)
         if key not in self._known:
-            self._known[key] = row_knots(whole, index)
+            width = by_rows(whole.tensors[index]).shape[1]
+            if self._room.numel() < 2 * max(BLOCK, width):
+                self._room = torch.empty(2 * max(BLOCK, width))
+            self._known[key] = row_knots(whole, index, self._room)
         return self._known[key]
 
     def keep(self, part: Part, index: int) -> torch.Tensor:
@@ -75,8 +81,8 @@ class Magprune(TaskVectors):
         mask = self.mask(part, index, chance)
         if self.options["rescale"] != "expected":
             return delta * mask
-        # What can be kept has a chance above 0.
-        return delta * (mask / (chance + as_float(torch.eq, chance, 0)))
+        # What has no chance is not kept; of all others NOTHING is lost in rounding.
+        return delta * (mask / (chance + NOTHING))
 
     def chance(self, part: Part, index: int, delta: torch.Tensor) -> torch.Tensor:
         """Return the probability of each element to be kept: (rows, columns) float32."""
@@ -106,8 +112,13 @@ def _places(whole: Whole) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return places, places / max(last, 1)
 
 
-def row_knots(whole: Whole, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+def row_knots(whole: Whole, index: int, room: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the magnitudes of each row at its knots but the last, and how ranks bend there.
+
+    Args:
+        whole: the tensor of every source.
+        index: of the source.
+        room: float32, for two rows or more, to work in.
 
     Returns:
         (rows, SEGMENTS) float32 each; a bend is how much steeper rank rises after a knot than
@@ -119,15 +130,13 @@ def row_knots(whole: Whole, index: int) -> tuple[torch.Tensor, torch.Tensor]:
     widths = torch.from_numpy(np.diff(ranks)).float()
     count, width = tensor.shape
     knots, bends = torch.empty(count, SEGMENTS), torch.empty(count, SEGMENTS)
-    # One piece of memory for all rows: pieces that come and go between what is kept are never
-    # given back to the system.
-    at_once = min(max(1, BLOCK // width), count)
-    room = torch.empty(at_once, width)
+    at_once = room.numel() // 2 // width
     for first in range(0, count, at_once):
-        rows = room[: min(at_once, count - first)]
+        size = min(at_once, count - first)
+        rows, other = room[: 2 * size * width].view(2, size, width)
         rows.copy_(tensor[first : first + at_once])
         if base is not None:
-            rows.sub_(base[first : first + at_once])
+            rows.sub_(other.copy_(base[first : first + at_once]))
         rows.abs_().numpy().sort(axis=1)
         found = rows[:, places]
         apart = torch.maximum(found.diff(dim=1), found[:, 1:] * NEAR).clamp_(min=NOTHING)
