@@ -16,7 +16,7 @@ class Axes:
 
     Args:
         names: the tensors' names in the checkpoint.
-        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
         block_size: layers to a group for `block`; for `profile` at most so many from point to
             point.
 

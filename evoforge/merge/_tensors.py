@@ -38,7 +38,7 @@ class TensorMerger(Merger):
         ranges: for each parameter of a source a number, or what to search between.
         shared: likewise for each parameter that belongs to no source.
         options: the constructor's other options, which go into the recipe.
-        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
         block_size: layers to a group for `block`, layers from point to point for `profile`.
 
     Raises:

@@ -37,7 +37,7 @@ class Karcher(Spherical):
             mean.
         max_iterations: steps at most.
         tolerance: length of a step that is not worth taking, in radians.
-        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

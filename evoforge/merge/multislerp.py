@@ -23,7 +23,7 @@ class Multislerp(Spherical):
         pool: the sources.
         weight: number or range, 0 or more; all are divided by their sum.
         task_vectors: whether to interpolate what fine-tuning changed and add it to the base.
-        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

