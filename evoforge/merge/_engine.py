@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 
 from evoforge.errors import ConfigError
-from evoforge.merge._part import Numbers, Part, Whole
+from evoforge.merge._part import Numbers, Part, Whole, signed
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,11 @@ class Engine:
             numbers: what to merge it with.
             out: where to write it: of the tensors' shape, any floating type, any device.
         """
-        place = out if out.is_contiguous() else torch.empty_like(out).contiguous()
+        place = (
+            out
+            if out.is_contiguous()
+            else torch.empty(out.shape, dtype=out.dtype, device=out.device)
+        )
         size = PASS if self.compiles else BLOCK * max(1, torch.get_num_threads() // 2)
         ends: list[torch.Tensor] = []
         for given, part in _cut(whole, numbers, out.device, size):
@@ -162,7 +166,7 @@ def _cut(
             None if base is None else base[part],
             [view[part] for view in views],
             {name: _rows(number, len(views[0]), part) for name, number in moved.items()},
-            torch.tensor(_signed(first * width), dtype=torch.int32, device=device),
+            torch.tensor(signed(first * width), dtype=torch.int32, device=device),
         )
         yield given, part
 
@@ -181,11 +185,6 @@ def _view(tensor: torch.Tensor, numbers: Numbers) -> torch.Tensor:
 def by_rows(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor as (rows, columns); one with one dimension is one row."""
     return tensor.reshape(-1, tensor.shape[-1]) if tensor.ndim > 1 else tensor.reshape(1, -1)
-
-
-def _signed(place: int) -> int:
-    """Return a place as the int32 of its last 32 bits."""
-    return (place + 2**31) % 2**32 - 2**31
 
 
 def _pays(size: int) -> bool:

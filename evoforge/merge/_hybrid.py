@@ -3,14 +3,13 @@
 Composed of a merger of each kind; what they search and how they build is theirs.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
+from evoforge.merge._options import options_of
 from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.merge.dfs import Dfs
 from evoforge.models.pool import Pool
@@ -19,16 +18,6 @@ from evoforge.space import Genome, Space
 
 Schedule = Literal["sequential", "joint"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
-
-
-@contextmanager
-def _options_of(part: str) -> Iterator[None]:
-    """Name the options in errors as they are typed here: `merge.ps.density`."""
-    try:
-        yield
-    except ConfigError as error:
-        text = re.sub(r"\bmerge\.(?=\w)", f"merge.{part}.", str(error))
-        raise type(error)(text) from error
 
 
 class Hybrid(Merger):
@@ -70,10 +59,10 @@ class Hybrid(Merger):
         if not 0 < share < 1:
             raise ConfigError(f"share must be in (0, 1), got {share}; set merge.share")
         super().__init__(pool)
-        with _options_of("ps"):
+        with options_of("ps"):
             self.ps = ps(pool)
             _ = self.ps.space  # refuses here if there is nothing to search
-        with _options_of("dfs"):
+        with options_of("dfs"):
             self.dfs = dfs(pool, merged=True)
         self.schedule = schedule
         self.share = share

@@ -11,7 +11,7 @@ from hashlib import blake2b
 import numpy as np
 import torch
 
-from evoforge.merge._part import Part
+from evoforge.merge._part import Part, signed
 
 # The golden ratio's fraction, as an odd 32-bit word: spreads places over all words.
 GOLDEN = 0x9E3779B1
@@ -47,7 +47,7 @@ def words(part: Part, index: int) -> torch.Tensor:
         return part[f"words{index}"].view(shape)
     count = part.tensors[index].numel()
     places = torch.arange(count, dtype=torch.int32, device=part.start.device)
-    places = (places + part.start) * _signed(GOLDEN) + part["first"][index]
+    places = (places + part.start) * signed(GOLDEN) + part["first"][index]
     return _hash(places, part["second"][index]).view(shape)
 
 
@@ -73,7 +73,7 @@ def _limit(density: float) -> int:
 @lru_cache(maxsize=256)
 def _small_words(key: str, count: int) -> torch.Tensor:
     first, second = _key_words(key)
-    places = torch.arange(count, dtype=torch.int32) * _signed(GOLDEN) + first
+    places = torch.arange(count, dtype=torch.int32) * signed(GOLDEN) + first
     return _hash(places, torch.tensor(second, dtype=torch.int32))
 
 
@@ -94,10 +94,5 @@ def _hash(words: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
     """MurmurHash3's 32-bit finaliser with a key inside."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         words = words ^ ((words >> shift) & ((1 << (32 - shift)) - 1))
-        words = (words * _signed(factor)) ^ key
+        words = (words * signed(factor)) ^ key
     return words ^ ((words >> 16) & 0xFFFF)
-
-
-def _signed(word: int) -> int:
-    """Return a 32-bit word as the int32 of the same bits."""
-    return (word + 2**31) % 2**32 - 2**31

@@ -87,3 +87,8 @@ class Part:
     def delta(self, index: int) -> torch.Tensor:
         """Return a source's task vector: its elements less the base's."""
         return self.tensors[index] - self.anchor
+
+
+def signed(word: int) -> int:
+    """Return the int32 whose bits are the last 32 of a whole number."""
+    return (word + 2**31) % 2**32 - 2**31

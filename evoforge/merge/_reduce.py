@@ -5,6 +5,7 @@ number of them; a recipe must give the same bytes everywhere.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -46,3 +47,11 @@ def dot(first: torch.Tensor, second: torch.Tensor) -> float:
 def norm(values: torch.Tensor) -> float:
     """Return the Euclidean norm."""
     return math.sqrt(dot(values, values))
+
+
+def added(terms: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum of tensors element by element, in order."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total

@@ -14,7 +14,7 @@ from evoforge.errors import ConfigError
 from evoforge.merge._engine import parts
 from evoforge.merge._masks import as_float, mask_numbers
 from evoforge.merge._part import Numbers, Part, Whole
-from evoforge.merge._reduce import Total
+from evoforge.merge._reduce import Total, added
 from evoforge.merge._tensors import TensorMerger
 from evoforge.space import Range
 
@@ -103,7 +103,7 @@ class TaskVectors(TensorMerger):
         kept = [self.keep(part, index) for index in range(len(part.tensors))]
         if not self.elects:
             scaled = [values * part["scaled"][index] for index, values in enumerate(kept)]
-            return (_sum(scaled) * part["gain"]).add_(part.anchor)
+            return (added(scaled) * part["gain"]).add_(part.anchor)
         return _elected(part, kept, self.options["elect"], self._normalizes)
 
 
@@ -121,26 +121,18 @@ def _elected(part: Part, kept: list[torch.Tensor], elect: Elect, normalize: bool
         votes = [values * part["scaled"][index] for index, values in enumerate(kept)]
     ups = [values.clamp(min=0) for values in votes]
     downs = [values.clamp(max=0) for values in votes]
-    up = as_float(torch.ge, _sum(ups) + _sum(downs), 0)
+    up = as_float(torch.ge, added(ups) + added(downs), 0)
     if elect == "raw":
         ups = [values * part["scaled"][index] for index, values in enumerate(ups)]
         downs = [values * part["scaled"][index] for index, values in enumerate(downs)]
-    mixed = _pick(up, _sum(ups), _sum(downs))
+    mixed = _pick(up, added(ups), added(downs))
     if normalize:
         weights = part["weight"]
         above = [as_float(torch.gt, v, 0) * weights[i] for i, v in enumerate(votes)]
         below = [as_float(torch.lt, v, 0) * weights[i] for i, v in enumerate(votes)]
-        divisors = _pick(up, _sum(above), _sum(below))
+        divisors = _pick(up, added(above), added(below))
         mixed = mixed / (divisors + as_float(torch.eq, divisors, 0))
     return (mixed * part["gain"]).add_(part.anchor)
-
-
-def _sum(terms: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the sum of tensors, in order."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def _pick(chosen: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

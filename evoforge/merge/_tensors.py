@@ -48,6 +48,8 @@ class TensorMerger(Merger):
     needs_base: bool = True
     # Sources at least, the base not counted.
     least: ClassVar[int] = 1
+    # Whether merging begins with the first source, which then has no parameters.
+    from_first: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -99,7 +101,7 @@ class TensorMerger(Merger):
     @property
     def searched(self) -> tuple[str, ...]:
         """The names of the sources that have parameters."""
-        return tuple(source.name for source in self.pool.sources)
+        return tuple(source.name for source in self.pool.sources[int(self.from_first) :])
 
     @property
     def _columns(self) -> dict[str, dict[str, Range]]:
@@ -137,6 +139,7 @@ class TensorMerger(Merger):
         """
         taking = {source for by_source in values.values() for source in by_source}
         base = self.pool.base if self.needs_base else None
+        first = self.pool.sources[0]
         if self.shared:
             usual = {key: given.init for key, given in self.shared.items()}
             values = {group: {SHARED: usual, **columns} for group, columns in values.items()}
@@ -149,16 +152,11 @@ class TensorMerger(Merger):
                 "sources": [
                     {"name": source.name, "hash": source.hash}
                     for source in self.pool.members
-                    if source.name in taking or source.name in self._always
+                    if source.name in taking or (self.from_first and source is first)
                 ],
                 "values": values,
             }
         )
-
-    @property
-    def _always(self) -> tuple[str, ...]:
-        """Sources that take part without parameters of their own."""
-        return ()
 
     def build(self, recipe: Recipe) -> "Merged":
         """Return the candidate of a recipe of this merger; nothing is computed yet.

@@ -1,14 +1,13 @@
 """The method as a gene: each candidate is a merge by one of a few methods."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
+from evoforge.merge._options import options_of
 from evoforge.merge.base import Merger, Mergers, TensorMerger
 from evoforge.models.pool import Pool
 from evoforge.recipe import Recipe
@@ -39,7 +38,7 @@ class Choice(Merger):
         super().__init__(pool)
         self.methods: dict[str, TensorMerger] = {}
         for name, make in methods.items():
-            with _options_of(name):
+            with options_of(f"methods.{name}"):
                 merger = make(pool)
                 if not isinstance(merger, TensorMerger):
                     raise ConfigError(
@@ -94,13 +93,3 @@ class Choice(Merger):
 
 def _shown(param: Param) -> str:
     return f"[{param.low:g}, {param.high:g}] from {param.init:g} ({param.kind})"
-
-
-@contextmanager
-def _options_of(method: str) -> Iterator[None]:
-    """Name the options in errors as they are typed here: `merge.methods.ties.density`."""
-    try:
-        yield
-    except ConfigError as error:
-        text = re.sub(r"\bmerge\.(?=\w)", f"merge.methods.{method}.", str(error))
-        raise type(error)(text) from error

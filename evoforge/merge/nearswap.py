@@ -34,6 +34,7 @@ class Nearswap(TensorMerger):
 
     needs_base = False
     least = 2
+    from_first = True
 
     def __init__(
         self,
@@ -50,15 +51,6 @@ class Nearswap(TensorMerger):
             granularity=granularity,
             block_size=block_size,
         )
-
-    @property
-    def searched(self) -> tuple[str, ...]:
-        """Every source but the first, which is where the path begins."""
-        return super().searched[1:]
-
-    @property
-    def _always(self) -> tuple[str, ...]:
-        return (self.pool.sources[0].name,)
 
     def numbers(self, whole: Whole) -> Numbers:
         """Return how far elements may move towards each source but the first."""

@@ -9,7 +9,7 @@ import torch
 from evoforge.merge._engine import parts
 from evoforge.merge._magnitudes import EPSILON, Magnitudes
 from evoforge.merge._masks import as_float
-from evoforge.merge._reduce import Total
+from evoforge.merge._reduce import Total, added
 from evoforge.merge._task_vectors import lambda_range
 from evoforge.merge.base import Numbers, Part, TensorMerger, Whole
 from evoforge.models.layout import Granularity
@@ -108,7 +108,7 @@ class Sce(TensorMerger):
         """Return the base plus the weighted mean of what is selected and agrees in sign."""
         deltas = _deltas(part)
         selected = as_float(torch.ge, variance(deltas), part["least"])
-        up = as_float(torch.ge, _sum(deltas), 0)
+        up = as_float(torch.ge, added(deltas), 0)
         mixed, divisor = torch.zeros_like(up), torch.zeros_like(up)
         for index, delta in enumerate(deltas):
             agrees = as_float(torch.gt, delta, 0) * up + as_float(torch.lt, delta, 0) * (1 - up)
@@ -120,19 +120,12 @@ class Sce(TensorMerger):
 
 def variance(deltas: list[torch.Tensor]) -> torch.Tensor:
     """Return the variance of each element over the task vectors, all of them counted."""
-    mean = _sum(deltas) / len(deltas)
-    return _sum([(delta - mean).square() for delta in deltas]) / len(deltas)
+    mean = added(deltas) / len(deltas)
+    return added([(delta - mean).square() for delta in deltas]) / len(deltas)
 
 
 def _deltas(part: Part) -> list[torch.Tensor]:
     return [part.delta(index) for index in range(len(part.tensors))]
-
-
-def _sum(terms: list[torch.Tensor]) -> torch.Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def _variances(whole: Whole, size: int) -> Iterator[torch.Tensor]:

@@ -35,6 +35,7 @@ class Slerp(Spherical):
 
     needs_base = False
     least = 2
+    from_first = True
 
     def __init__(
         self,
@@ -51,15 +52,6 @@ class Slerp(Spherical):
             granularity=granularity,
             block_size=block_size,
         )
-
-    @property
-    def searched(self) -> tuple[str, ...]:
-        """Every source but the first, which is where the path begins."""
-        return super().searched[1:]
-
-    @property
-    def _always(self) -> tuple[str, ...]:
-        return (self.pool.sources[0].name,)
 
     def shares(self, whole: Whole, gram: Gram) -> Shares:
         """Return the shares of the point that all steps lead to."""
