@@ -7,21 +7,23 @@ anew are the same code.
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evoforge.candidate import Candidate
 from evoforge.errors import JournalError, SearchError
-from evoforge.executor.base import Executor, Job
+from evoforge.executor.base import Executor
+from evoforge.fitness.base import Course, Round
 from evoforge.journal import Journal
+from evoforge.judging import Asked, Judged, Judging
 from evoforge.optimizer.base import Genomes
 from evoforge.recipe import Recipe
-from evoforge.record import FILE, FINALIST, CandidateRecord, Evaluation, item_set_hash
+from evoforge.record import FILE, FINALIST, CandidateRecord, Evaluation
 from evoforge.space import Genome
 from evoforge.stage import Stage, stage_facts
-from evoforge.task.base import PARTS, Item, Part, Task
+from evoforge.task.base import PARTS, Part, Task
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class Evolution:
         self.journal = journal
         self.record = journal.record
         self.task = task
-        self.executor = executor
+        self.judging = Judging(journal, task, executor)
         self.changed = changed
 
     def run(
@@ -97,7 +99,8 @@ class Evolution:
         """Evaluate a recipe on a whole part of the task under a name, or read it back."""
         number = self.record.roles().get((name, part))
         if number is None:
-            number = self._evaluate(recipe, part, self.task.items(part))
+            (judged,) = self.judging.evaluate([Asked(recipe, self.task.items(part))])
+            number = judged.number
             with self.journal.transaction():
                 self.journal.add_role(name, part, recipe.hash, number)
             self.changed()
@@ -110,21 +113,6 @@ class Evolution:
         if evaluation.status == "failed":
             log.warning("%s failed on the %s items: %s", name, part, evaluation.reason)
         return evaluation
-
-    def _evaluate(self, recipe: Recipe, part: str, items: Sequence[Item]) -> int:
-        """Evaluate one recipe, unless it was; return the number of its evaluation."""
-        ids = [item.id for item in items]
-        found = self._find(recipe, item_set_hash(ids))
-        if found is not None:
-            return found
-        (evaluation,) = self.executor.run([Job(recipe, tuple(items))])
-        with self.journal.transaction():
-            self.journal.add_items(part, ids)
-            self.journal.add_recipe(recipe)
-            return self.journal.add_evaluation(evaluation)
-
-    def _find(self, recipe: Recipe, item_set: str) -> int | None:
-        return self.record.find(recipe.hash, self.task.protocol_hash, item_set)
 
     def search(self, stage: Stage) -> None:
         """Run a stage's generations until its budget is spent, replaying what is recorded."""
@@ -154,21 +142,82 @@ class Evolution:
         return sum(self.record.seconds().values()) < 60 * budget.minutes
 
     def _generation(self, stage: Stage, generation: int) -> None:
+        """Ask, evaluate round by round as the fitness policy says, and tell."""
         genomes = stage.optimizer.ask()
-        items = stage.fitness.items(generation)
         recorded = self.record.generation(stage.name, generation)
         if recorded:
             self._check(stage, recorded, genomes)
+            recipes = [self.record.recipe(candidate.recipe) for candidate in recorded]
         else:
-            asked = [(genome, stage.merger.recipe(genome)) for genome in genomes]
-            ids = [item.id for item in items]
-            self.journal.add_generation(stage.name, generation, asked, ids)
-        self._evaluate_generation(stage, generation, items)
-        fitness = self._fitness(stage, generation)
+            recipes = [stage.merger.recipe(genome) for genome in genomes]
+        course = stage.fitness.course(generation, len(genomes))
+        upcoming = next(course)
+        if not recorded:
+            first = max(upcoming.items.values(), key=len)
+            self.journal.add_generation(
+                stage.name,
+                generation,
+                list(zip(genomes, recipes, strict=True)),
+                [item.id for item in first],
+                self.task.weights(first),
+            )
+        fitness = self._follow(stage, generation, recipes, course, upcoming)
+        self._check_failures(stage, generation)
         if self.record.told(stage.name, generation) is None:
             self.journal.tell(stage.name, generation, fitness)
             self.changed()
         stage.optimizer.tell(genomes, fitness)
+
+    def _follow(
+        self,
+        stage: Stage,
+        generation: int,
+        recipes: Sequence[Recipe],
+        course: Course,
+        upcoming: Round,
+    ) -> Genome:
+        """Go through the rounds of a generation; return its fitness: (population,)."""
+        open_ones: dict[int, Judged] = {}
+        while True:
+            # Those that take part no longer are over.
+            over = {p: open_ones.pop(p) for p in [*open_ones] if p not in upcoming.items}
+            self._assign(stage, generation, over)
+            open_ones |= self._round(stage, generation, recipes, upcoming)
+            known = {
+                position: self.record.evaluation(judged.number, with_items=True)
+                for position, judged in open_ones.items()
+            }
+            try:
+                upcoming = course.send(known)
+            except StopIteration as stop:
+                self._assign(stage, generation, open_ones)
+                return np.asarray(stop.value, dtype=np.float64)
+
+    def _round(
+        self, stage: Stage, generation: int, recipes: Sequence[Recipe], now: Round
+    ) -> dict[int, Judged]:
+        """Evaluate a round; return what came of each candidate, by position."""
+        positions = sorted(now.items)
+        asked = [Asked(recipes[p], tuple(now.items[p]), proxy=now.proxy) for p in positions]
+
+        def done(judged: Judged) -> None:
+            if now.last:
+                self._note(stage, generation, positions[judged.place], judged)
+
+        found = self.judging.evaluate(asked, done, self.changed)
+        return {positions[judged.place]: judged for judged in found}
+
+    def _assign(self, stage: Stage, generation: int, over: Mapping[int, Judged]) -> None:
+        """Note what became of candidates, once."""
+        for position, judged in over.items():
+            with self.journal.transaction():
+                self._note(stage, generation, position, judged)
+            self.changed()
+
+    def _note(self, stage: Stage, generation: int, position: int, judged: Judged) -> None:
+        key = (stage.name, generation, position)
+        if self.record.candidate(*key).evaluation is None:
+            self.journal.assign(*key, judged.number)
 
     def _check(self, stage: Stage, recorded: Sequence[CandidateRecord], genomes: Genomes) -> None:
         """Refuse to go on if the optimizer does not ask what it asked before."""
@@ -187,41 +236,8 @@ class Evolution:
             recorded[0].generation,
         )
 
-    def _evaluate_generation(self, stage: Stage, generation: int, items: Sequence[Item]) -> None:
-        """Evaluate the candidates that have no evaluation yet; equal recipes once."""
-        item_set = item_set_hash([item.id for item in items])
-        waiting: dict[str, list[int]] = {}
-        for candidate in self.record.generation(stage.name, generation):
-            if candidate.evaluation is not None:
-                continue
-            found = self.record.find(candidate.recipe, self.task.protocol_hash, item_set)
-            if found is None:
-                waiting.setdefault(candidate.recipe, []).append(candidate.position)
-            else:
-                with self.journal.transaction():
-                    key = (stage.name, generation, candidate.position)
-                    self.journal.assign(*key, found, cached=True)
-                self.changed()
-        jobs = [Job(self.record.recipe(recipe), tuple(items)) for recipe in waiting]
-        for evaluation, positions in self._results(jobs, waiting):
-            with self.journal.transaction():
-                number = self.journal.add_evaluation(evaluation)
-                for position in positions:
-                    cached = position != positions[0]
-                    self.journal.assign(stage.name, generation, position, number, cached=cached)
-            self.changed()
-
-    def _results(
-        self, jobs: Sequence[Job], waiting: Mapping[str, list[int]]
-    ) -> Iterator[tuple[Evaluation, list[int]]]:
-        yield from zip(self.executor.run(jobs), waiting.values(), strict=True)
-
-    def _fitness(self, stage: Stage, generation: int) -> Genome:
-        """Return the fitness of a generation: (population,).
-
-        Raises:
-            SearchError: more than half of it failed.
-        """
+    def _check_failures(self, stage: Stage, generation: int) -> None:
+        """Raise SearchError if more than half of a generation failed."""
         evaluations = [
             self.record.evaluation(record.evaluation)
             for record in self.record.generation(stage.name, generation)
@@ -233,7 +249,6 @@ class Evolution:
                 f"{len(failed)} of {len(evaluations)} candidates of generation {generation} "
                 f"failed, the first with: {failed[0].reason}"
             )
-        return np.array([evaluation.fitness for evaluation in evaluations])
 
     def select(self, stage: Stage, finalists: int, also: Recipe | None = None) -> Recipe:
         """Let the search's best answer the select items; return the best recipe of them.
@@ -259,13 +274,18 @@ class Evolution:
         return best[1]
 
     def _finalists(self, stage: Stage, count: int) -> list[Recipe]:
-        """Return the recipes of best mean fitness, and what the optimizer itself recommends."""
+        """Return the recipes of best mean fitness, and what the optimizer itself recommends.
+
+        Fitness is what the optimizer was told; who was judged by a proxy alone is no finalist.
+        """
         found: dict[str, list[float]] = {}
         for candidate in self.record.candidates(genomes=False):
-            if candidate.stage == stage.name and candidate.evaluation is not None:
-                fitness = self.record.evaluation(candidate.evaluation).fitness
-                if math.isfinite(fitness):
-                    found.setdefault(candidate.recipe, []).append(fitness)
+            if candidate.stage != stage.name or candidate.evaluation is None:
+                continue
+            told = self.record.told(stage.name, candidate.generation)
+            proxy = self.record.evaluation(candidate.evaluation).proxy
+            if told is not None and not proxy and math.isfinite(told[candidate.position]):
+                found.setdefault(candidate.recipe, []).append(float(told[candidate.position]))
         # Sorting is stable: of equals, the one found first.
         ranked = sorted(found, key=lambda recipe: -float(np.mean(found[recipe])))
         recipes = [self.record.recipe(key) for key in ranked[:count]]

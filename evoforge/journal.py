@@ -16,37 +16,11 @@ from filelock import FileLock, Timeout
 
 from evoforge.errors import JournalError
 from evoforge.recipe import Recipe, canonical
-from evoforge.record import FILE, FORMAT, Evaluation, Record, item_set_hash
+from evoforge.record import FILE, FORMAT, SCHEMA, Evaluation, Record, item_set_hash
 from evoforge.space import Genome
 
 # File systems where SQLite's shared-memory log is not safe.
 NETWORK = ("nfs", "cifs", "smb", "lustre", "gpfs", "fuse.sshfs", "ceph", "beegfs", "9p")
-
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL, load REAL, total REAL);
-CREATE TABLE stages (name TEXT PRIMARY KEY, info TEXT NOT NULL);
-CREATE TABLE recipes (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE item_sets (hash TEXT PRIMARY KEY, part TEXT NOT NULL, items TEXT NOT NULL);
-CREATE TABLE evaluations (
-  id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, protocol TEXT NOT NULL, item_set TEXT NOT NULL,
-  status TEXT NOT NULL, reason TEXT NOT NULL, score REAL, fitness REAL NOT NULL,
-  metrics TEXT NOT NULL, seconds TEXT NOT NULL, UNIQUE (recipe, protocol, item_set));
-CREATE TABLE items (
-  evaluation INTEGER NOT NULL, item TEXT NOT NULL, score REAL NOT NULL, metrics TEXT NOT NULL,
-  completion TEXT NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (evaluation, item)) WITHOUT ROWID;
-CREATE TABLE generations (
-  stage TEXT NOT NULL, generation INTEGER NOT NULL, item_set TEXT NOT NULL, told BLOB,
-  PRIMARY KEY (stage, generation));
-CREATE TABLE candidates (
-  stage TEXT NOT NULL, generation INTEGER NOT NULL, position INTEGER NOT NULL,
-  genome BLOB NOT NULL, recipe TEXT NOT NULL, evaluation INTEGER, cached INTEGER,
-  PRIMARY KEY (stage, generation, position));
-CREATE TABLE roles (
-  name TEXT NOT NULL, part TEXT NOT NULL, recipe TEXT NOT NULL, evaluation INTEGER NOT NULL,
-  PRIMARY KEY (name, part));
-CREATE TABLE events (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL);
-"""
 
 
 class Journal:
@@ -223,11 +197,21 @@ class Journal:
             )
             self.event("stage", stage=name)
 
-    def add_items(self, part: str, items: Sequence[str]) -> str:
-        """Remember a set of items; return its hash. Call inside a transaction."""
+    def add_items(
+        self, part: str, items: Sequence[str], weights: Sequence[float] | None = None
+    ) -> str:
+        """Remember a set of items; return its hash. Call inside a transaction.
+
+        Args:
+            part: of the task.
+            items: ids, in order.
+            weights: what each counts in a score; None: all the same.
+        """
         key = item_set_hash(items)
+        known = None if weights is None or len(set(weights)) == 1 else canonical(list(weights))
         self._connection.execute(
-            "INSERT OR IGNORE INTO item_sets VALUES (?, ?, ?)", (key, part, canonical(list(items)))
+            "INSERT OR IGNORE INTO item_sets VALUES (?, ?, ?, ?)",
+            (key, part, canonical(list(items)), known),
         )
         return key
 
@@ -243,10 +227,19 @@ class Journal:
         generation: int,
         asked: Sequence[tuple[Genome, Recipe]],
         items: Sequence[str],
+        weights: Sequence[float] | None = None,
     ) -> None:
-        """Record what an optimizer asked, before anything of it is evaluated."""
+        """Record what an optimizer asked, before anything of it is evaluated.
+
+        Args:
+            stage: the search.
+            generation: counted from 0.
+            asked: the genomes with their recipes.
+            items: ids of what the generation is asked first.
+            weights: what each counts in a score; None: all the same.
+        """
         with self.transaction():
-            key = self.add_items("search", items)
+            key = self.add_items("search", items, weights)
             self._connection.execute(
                 "INSERT INTO generations VALUES (?, ?, ?, NULL)", (stage, generation, key)
             )
@@ -261,7 +254,7 @@ class Journal:
         """Record an evaluation with its items; call inside a transaction. Returns its number."""
         cursor = self._connection.execute(
             "INSERT INTO evaluations (recipe, protocol, item_set, status, reason, score, fitness,"
-            " metrics, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " metrics, seconds, proxy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 evaluation.recipe,
                 evaluation.protocol,
@@ -272,27 +265,42 @@ class Journal:
                 evaluation.fitness,
                 canonical(dict(evaluation.metrics)),
                 canonical(dict(evaluation.seconds)),
+                evaluation.proxy,
             ),
         )
         number = cursor.lastrowid
         assert number is not None
+        self._add_results(evaluation)
+        return number
+
+    def _add_results(self, evaluation: Evaluation) -> None:
+        """Record what was answered; what was known before stays as it is."""
+        subject = (evaluation.recipe, evaluation.protocol)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO subjects (recipe, protocol) VALUES (?, ?)", subject
+        )
+        (key,) = self._connection.execute(
+            "SELECT id FROM subjects WHERE recipe=? AND protocol=?", subject
+        ).fetchone()
         self._connection.executemany(
-            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                (number, r.item, r.score, canonical(dict(r.metrics)), r.completion, r.tokens)
+                (key, r.item, r.score, canonical(dict(r.metrics)), r.completion, r.tokens, r.reason)
                 for r in evaluation.results
             ),
         )
-        return number
 
-    def assign(
-        self, stage: str, generation: int, position: int, evaluation: int, *, cached: bool
-    ) -> None:
-        """Say what became of a candidate; call inside a transaction."""
+    def assign(self, stage: str, generation: int, position: int, evaluation: int) -> None:
+        """Say what became of a candidate; call inside a transaction.
+
+        It counts as cached if another candidate or a baseline had this evaluation before.
+        """
         self._connection.execute(
-            "UPDATE candidates SET evaluation=?, cached=? "
-            "WHERE stage=? AND generation=? AND position=?",
-            (evaluation, cached, stage, generation, position),
+            "UPDATE candidates SET evaluation=?1, cached="
+            "EXISTS (SELECT 1 FROM candidates WHERE evaluation=?1) OR "
+            "EXISTS (SELECT 1 FROM roles WHERE evaluation=?1) "
+            "WHERE stage=?2 AND generation=?3 AND position=?4",
+            (evaluation, stage, generation, position),
         )
         self.event("candidate", stage=stage, generation=generation, position=position)
 

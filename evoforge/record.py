@@ -18,7 +18,39 @@ from evoforge.recipe import Recipe, digest
 from evoforge.space import Genome
 
 FILE = "journal.sqlite"
-FORMAT = "1"
+FORMAT = "2"
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL, load REAL, total REAL);
+CREATE TABLE stages (name TEXT PRIMARY KEY, info TEXT NOT NULL);
+CREATE TABLE recipes (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE item_sets (
+  hash TEXT PRIMARY KEY, part TEXT NOT NULL, items TEXT NOT NULL, weights TEXT);
+CREATE TABLE evaluations (
+  id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, protocol TEXT NOT NULL, item_set TEXT NOT NULL,
+  status TEXT NOT NULL, reason TEXT NOT NULL, score REAL, fitness REAL NOT NULL,
+  metrics TEXT NOT NULL, seconds TEXT NOT NULL, proxy INTEGER NOT NULL,
+  UNIQUE (recipe, protocol, item_set));
+CREATE TABLE subjects (
+  id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, protocol TEXT NOT NULL, UNIQUE (recipe, protocol));
+CREATE TABLE items (
+  subject INTEGER NOT NULL, item TEXT NOT NULL, score REAL NOT NULL, metrics TEXT NOT NULL,
+  completion TEXT NOT NULL, tokens INTEGER NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (subject, item)) WITHOUT ROWID;
+CREATE TABLE generations (
+  stage TEXT NOT NULL, generation INTEGER NOT NULL, item_set TEXT NOT NULL, told BLOB,
+  PRIMARY KEY (stage, generation));
+CREATE TABLE candidates (
+  stage TEXT NOT NULL, generation INTEGER NOT NULL, position INTEGER NOT NULL,
+  genome BLOB NOT NULL, recipe TEXT NOT NULL, evaluation INTEGER, cached INTEGER,
+  PRIMARY KEY (stage, generation, position));
+CREATE INDEX holders ON candidates (evaluation);
+CREATE TABLE roles (
+  name TEXT NOT NULL, part TEXT NOT NULL, recipe TEXT NOT NULL, evaluation INTEGER NOT NULL,
+  PRIMARY KEY (name, part));
+CREATE TABLE events (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL);
+"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +63,7 @@ class ItemResult:
         metrics: every metric on this item.
         completion: the model's answer.
         tokens: the number of tokens in the answer.
+        reason: why the answer ended there.
     """
 
     item: str
@@ -38,6 +71,7 @@ class ItemResult:
     metrics: Mapping[str, float]
     completion: str
     tokens: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,11 +84,12 @@ class Evaluation:
         item_set: the hash of the items' ids, see `item_set_hash`.
         status: `ok`, or `failed` with a reason; a failure has no score and fitness -inf.
         reason: the error's text; empty if all went well.
-        score: mean of the main metric over the items.
+        score: of the main metric: the weighted mean over the items.
         fitness: higher is better, everywhere.
-        metrics: mean of every metric.
-        seconds: by phase: `merge`, `generate`, `score`.
+        metrics: every metric of the set.
+        seconds: by phase: `merge`, `generate`, `score`; of the items that were asked for it.
         results: one for each item; empty when read back without them.
+        proxy: whether a cheaper stand-in for the task was judged, whose scores are of another kind.
     """
 
     recipe: str
@@ -67,6 +102,7 @@ class Evaluation:
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     results: tuple[ItemResult, ...] = ()
+    proxy: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,6 +212,32 @@ class Record:
         query = "SELECT items FROM item_sets WHERE hash=?"
         return tuple(json.loads(self._connection.execute(query, (item_set,)).fetchone()[0]))
 
+    def weights(self, item_set: str) -> tuple[float, ...]:
+        """Return what each item of a set counts in a score, in order; the sum is 1."""
+        query = "SELECT weights, items FROM item_sets WHERE hash=?"
+        weights, items = self._connection.execute(query, (item_set,)).fetchone()
+        count = len(json.loads(items))
+        return tuple(json.loads(weights)) if weights else (1 / count,) * count
+
+    def results(self, recipe: str, protocol: str, items: Sequence[str]) -> dict[str, ItemResult]:
+        """Return what is known of a recipe's answers to some items, by item.
+
+        Args:
+            recipe: the recipe's hash.
+            protocol: the protocol's hash.
+            items: ids; those that were never asked are left out.
+        """
+        cursor = self._connection.execute(
+            "SELECT item, score, metrics, completion, tokens, items.reason FROM items "
+            "JOIN subjects ON subjects.id = items.subject "
+            "WHERE recipe=? AND protocol=? AND item IN (SELECT value FROM json_each(?))",
+            (recipe, protocol, json.dumps(list(items))),
+        )
+        return {
+            item: ItemResult(item, score, json.loads(metrics), completion, tokens, reason)
+            for item, score, metrics, completion, tokens, reason in cursor
+        }
+
     def find(self, recipe: str, protocol: str, item_set: str) -> int | None:
         """Return the number of the evaluation of this recipe on these items, if there is one."""
         row = self._connection.execute(
@@ -187,17 +249,15 @@ class Record:
     def evaluation(self, number: int, *, with_items: bool = False) -> Evaluation:
         """Return an evaluation by its number, with or without the result of every item."""
         row = self._connection.execute(
-            "SELECT recipe, protocol, item_set, status, fitness, reason, score, metrics, seconds "
-            "FROM evaluations WHERE id=?",
+            "SELECT recipe, protocol, item_set, status, fitness, reason, score, metrics, seconds, "
+            "proxy FROM evaluations WHERE id=?",
             (number,),
         ).fetchone()
         results: tuple[ItemResult, ...] = ()
-        if with_items:
-            cursor = self._connection.execute(
-                "SELECT item, score, metrics, completion, tokens FROM items WHERE evaluation=?",
-                (number,),
-            )
-            results = tuple(ItemResult(i, s, json.loads(m), c, t) for i, s, m, c, t in cursor)
+        if with_items and row[3] == "ok":
+            ids = self.items(row[2])
+            found = self.results(row[0], row[1], ids)
+            results = tuple(found[item] for item in ids)
         return Evaluation(
             recipe=row[0],
             protocol=row[1],
@@ -209,6 +269,7 @@ class Record:
             metrics=json.loads(row[7]),
             seconds=json.loads(row[8]),
             results=results,
+            proxy=bool(row[9]),
         )
 
     def generation(self, stage: str, generation: int) -> tuple[CandidateRecord, ...]:

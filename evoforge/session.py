@@ -78,7 +78,8 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     mergers = Mergers(pool)
 
     def evaluate(job: Job) -> Evaluation:
-        return evaluator.evaluate(mergers.build(job.recipe), job.items)  # type: ignore[no-any-return]
+        candidate = mergers.build(job.recipe)
+        return evaluator.evaluate(candidate, job.items, proxy=job.proxy)  # type: ignore[no-any-return]
 
     return Parts(
         task=task,
@@ -102,11 +103,17 @@ def _stage(cfg: Mapping[str, Any], phase: Phase, task: Task, limits: Mapping[str
         "direction": "max" if task.higher_is_better else "min",
         "run": dict(limits),
     }
+    fitness = config.build(_node(cfg, phase, "fitness"), "fitness", items=task.items("search"))
+    if fitness.uses_proxy and task.proxy is None:
+        raise ConfigError(
+            f"this fitness asks a cheaper proxy first, and {task.name} has none; set task.proxy, "
+            "or another fitness"
+        )
     return Stage(
         phase.name,
         phase.merger,
         config.build(_node(cfg, phase, "optimizer"), "optimizer", space=phase.merger.space),
-        config.build(_node(cfg, phase, "fitness"), "fitness", items=task.items("search")),
+        fitness,
         budget.part(phase.done, phase.share),
         facts,
     )
@@ -324,8 +331,16 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "sources": canonical([source.facts for source in parts.pool.members]),
         "tensors": canonical({source.name: source.hashes for source in parts.pool.members}),
         "items": parts.task.items_hash,
-        "protocol": canonical({**parts.task.protocol, "hash": parts.task.protocol_hash}),
+        "protocol": canonical(_protocol(parts.task)),
     }
+
+
+def _protocol(task: Task) -> dict[str, Any]:
+    """Return the protocol of reports, and the hash of the search's where it is another."""
+    found = {**task.protocol("test"), "hash": task.protocol_hash("test")}
+    if task.protocol_hash("search") != found["hash"]:
+        found |= {"search": task.settings["search"], "search_hash": task.protocol_hash("search")}
+    return found
 
 
 def _option(node: Mapping[str, Any]) -> str:

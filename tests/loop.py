@@ -28,6 +28,7 @@ from evoforge.record import FILE, ItemResult
 from evoforge.stage import Budget, Stage
 from evoforge.task.generation import Generation
 
+SUBSET = partial(Subset, size=4)
 WEIGHT = {"low": 0.0, "high": 1.0}
 
 
@@ -51,7 +52,7 @@ class Closeness(Evaluator):
         self.fail = fail
         self.evaluated = 0
 
-    def answer(self, candidate, items, seconds):
+    def answer(self, task, candidate, items, seconds):
         self.evaluated += 1
         seconds.update(merge=0.0, generate=0.0, score=0.0)
         if self.fail(candidate):
@@ -61,8 +62,8 @@ class Closeness(Evaluator):
         # Every item sees it a little differently, so that subsets matter.
         return [
             ItemResult(item.id, score, {"acc": score}, "", 1)
-            for place, item in enumerate(items)
-            for score in [1 / (1 + distance * (1 + 0.01 * place))]
+            for item in items
+            for score in [1 / (1 + distance * (1 + 0.01 * int(item.id.partition("-")[2])))]
         ]
 
     def logits(self, candidate, items):
@@ -75,7 +76,17 @@ class Closeness(Evaluator):
 class Search:
     """All parts of a run over pico models."""
 
-    def __init__(self, folders, folder, *, evaluations=24, seed=0, fail=lambda c: False, **merge):
+    def __init__(
+        self,
+        folders,
+        folder,
+        *,
+        evaluations=24,
+        seed=0,
+        fail=lambda c: False,
+        fitness=SUBSET,
+        **merge,
+    ):
         specs = {n: {"path": str(p), "role": _role(n)} for n, p in folders.items()}
         self.pool = open_pool(sources=specs)
         self.task = Generation(name="sums", items=Sums(), prompt="{question}")
@@ -87,7 +98,7 @@ class Search:
                 phase.name,
                 phase.merger,
                 CmaEs(phase.merger.space, population=4, seed=seed),
-                Subset(self.task.items("search"), size=4, seed=seed),
+                fitness(self.task.items("search"), seed=seed),
                 budget.part(phase.done, phase.share),
                 {"merge": phase.merger.method, "optimizer": "cma_es", "metric": "acc"},
             )
@@ -100,7 +111,12 @@ class Search:
 
     def evolution(self, changed=lambda: None):
         mergers = Mergers(self.pool)
-        executor = Local(lambda job: self.evaluator.evaluate(mergers.build(job.recipe), job.items))
+
+        def evaluate(job):
+            candidate = mergers.build(job.recipe)
+            return self.evaluator.evaluate(candidate, job.items, proxy=job.proxy)
+
+        executor = Local(evaluate)
         self.journal.start_session(0.0, 0.0)
         return Evolution(self.journal, self.task, executor, changed)
 
@@ -136,7 +152,8 @@ def content(folder):
     queries = {
         "evaluations": "SELECT recipe, item_set, status, reason, score, fitness FROM evaluations"
         " ORDER BY id",
-        "items": "SELECT * FROM items ORDER BY evaluation, item",
+        "items": "SELECT recipe, protocol, items.* FROM items JOIN subjects ON subject = id"
+        " ORDER BY subject, item",
         "candidates": "SELECT * FROM candidates ORDER BY stage, generation, position",
         "generations": "SELECT * FROM generations ORDER BY stage, generation",
         "roles": "SELECT * FROM roles ORDER BY rowid",

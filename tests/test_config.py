@@ -3,6 +3,7 @@ import pytest
 from evoforge.config import build, check_unchanged, flat
 from evoforge.errors import ConfigError, JournalError
 from evoforge.space import Param, Space
+from tests.conftest import ROOT
 
 SPACE = Space([Param("x", 0, 1, 0.5)])
 
@@ -34,7 +35,10 @@ def test_a_wrong_option_is_one_sentence_that_names_it(compose, override, message
         ("task.items.search=many", "search must be a whole number, got 'many'; set task.items.sea"),
         ("task.language.rule=guess", "rule must be one of fasttext, script, both, got guess"),
         ("+task.language.level=3", "language has the options code, rule, threshold, got level"),
-        ("task.extraction=best", "extraction must be one of robust, sakana, got 'best'; set task"),
+        (
+            "task.extraction=best",
+            "extraction must be one of robust, sakana, integer or null, got 'best'; set",
+        ),
         ("task.prompt=hello", r"prompt must hold \{question\} once"),
         ("task._target_=evoforge.task.nothing.Nothing", "cannot be loaded"),
     ],
@@ -89,3 +93,43 @@ def test_the_elements_of_a_list_are_checked_too(pool, compose):
     node = {**compose("models=bundled")["models"], "ignore": [{"a": 1}]}
     with pytest.raises(ConfigError, match="ignore must be a list, each a text, got .*; set models"):
         build(node, "models")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "wanted"),
+    [
+        (["task=mgsm_ja"], "abel"),
+        (["task=msvamp_ja"], "abel"),
+        (["experiment=paper_ps"], "abel"),
+        (["experiment=paper_dfs"], "abel"),
+        (["task=mgsm_en"], "math_a"),
+        (["task=mgsm_ja", "models=smollm2"], "math_a"),
+        (["models=bundled", "task=mgsm_ja"], "math_a"),
+        (["experiment=paper_ps", "models=bundled"], "math_a"),
+        (["experiment=paper_ps", "task=bundled_math_ja", "models=bundled"], "math_a"),
+        (["experiment=miniature_ps"], "math_a"),
+    ],
+)
+def test_a_task_may_choose_the_models_unless_the_user_does(compose, overrides, wanted):
+    assert wanted in compose(*overrides)["models"]["sources"]
+
+
+def test_an_experiment_wins_over_the_models_of_its_task(tmp_path):
+    import hydra
+
+    (tmp_path / "experiment").mkdir()
+    lines = "# @package _global_\ndefaults:\n  - override /task: mgsm_ja\n"
+    (tmp_path / "experiment" / "own.yaml").write_text(lines + "  - override /models: smollm2\n")
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = hydra.compose("config", overrides=[path, "experiment=own"])
+    assert cfg.task.name == "mgsm_ja"
+    assert "math_b" in cfg.models.sources
+
+
+def test_a_task_inside_a_suite_keeps_what_it_builds_on(compose):
+    task = compose("task=jp_lmeh9", "task.tasks.jnli.shots.count=1", "+task.least.jcola=0.5")[
+        "task"
+    ]
+    assert list(task["tasks"])[:2] == ["jcommonsenseqa", "jnli"]
+    assert task["tasks"]["jnli"]["shots"] == {"count": 1, "draw": "stratified", "seed": 42}

@@ -4,14 +4,18 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evoforge.errors import ConfigError, JournalError, MergeError, SearchError
+from evoforge.fitness.proxy_then_full import ProxyThenFull
+from evoforge.fitness.racing import Racing
 from evoforge.stage import Budget
-from tests.loop import Search, content
+from evoforge.task.generation import Generation
+from tests.loop import Search, Sums, content
 
 MERGES = {"uniform_soup", "unoptimised_ties", "unoptimised_dare_ties", "start_point"}
 LOOP = Path(__file__).parent / "loop.py"
@@ -260,10 +264,10 @@ def test_a_run_whose_finalists_all_fail_has_no_winner(search):
     select = {item.id for item in found.task.items("select")}
     answer = found.evaluator.answer
 
-    def fail(candidate, items, seconds):
+    def fail(task, candidate, items, seconds):
         if items[0].id in select:
             raise MergeError("made to fail")
-        return answer(candidate, items, seconds)
+        return answer(task, candidate, items, seconds)
 
     found.evaluator.answer = fail
     with pytest.raises(SearchError, match="every finalist failed"):
@@ -335,3 +339,92 @@ def test_more_budget_in_the_second_search_leaves_the_first_as_it_was(pico, tmp_p
     counts = [candidate.stage for candidate in found.record.candidates(genomes=False)]
     assert counts == ["ps"] * 8 + ["dfs"] * 16
     found.journal.close()
+
+
+RACE = partial(Racing, size=12, block=3, margin=0.5, keep=0.25)
+
+
+def test_a_race_drops_candidates_and_each_has_its_last_evaluation(search):
+    found = search(fitness=RACE)
+    found.run()
+    candidates = found.record.candidates()
+    sizes = [
+        len(found.record.items(found.record.evaluation(c.evaluation).item_set)) for c in candidates
+    ]
+    assert set(sizes) >= {3, 12}
+    kinds = [event.kind for event in found.record.events()]
+    assert kinds.count("candidate") == len(candidates)
+    # Fewer answers than if all had answered all, and none twice.
+    assert sum(sizes) < 12 * len(candidates)
+
+
+def test_what_is_told_after_a_race_ranks_those_that_left_below_their_leader(search):
+    found = search(fitness=RACE)
+    found.run()
+    told = found.record.told("search", 0)
+    best = int(np.argmax(told))
+    last = found.record.generation("search", 0)[best]
+    assert len(found.record.items(found.record.evaluation(last.evaluation).item_set)) == 12
+
+
+def test_a_race_that_was_stopped_between_rounds_ends_as_one_left_alone(pico, tmp_path):
+    class StopError(Exception):
+        pass
+
+    whole = Search(pico, tmp_path / "whole", fitness=RACE)
+    whole.run()
+    whole.journal.close()
+    commits = 0
+    for stop in (14, 17, 23, 31):
+        commits = 0
+
+        def changed(limit=stop):
+            nonlocal commits
+            commits += 1
+            if commits == limit:
+                raise StopError
+
+        part = Search(pico, tmp_path / "part", fitness=RACE)
+        with pytest.raises(StopError):
+            part.run(changed)
+        part.journal.close()
+    rest = Search(pico, tmp_path / "part", fitness=RACE)
+    rest.run()
+    rest.journal.close()
+    assert content(tmp_path / "part") == content(tmp_path / "whole")
+
+
+class Screened(Generation):
+    """Sums with a proxy: itself under another protocol."""
+
+    @property
+    def proxy(self):
+        return Generation(name="sums/proxy", items=Sums(), prompt="{question}?")
+
+
+def test_who_was_screened_out_is_no_finalist_and_has_a_fitness_below_the_others(
+    search, monkeypatch
+):
+    monkeypatch.setattr("tests.loop.Generation", Screened)
+    found = search(fitness=partial(ProxyThenFull, size=4, promote=0.5))
+    found.run()
+    proxies = {
+        c.recipe for c in found.record.candidates() if found.record.evaluation(c.evaluation).proxy
+    }
+    judged = {
+        c.recipe
+        for c in found.record.candidates()
+        if not found.record.evaluation(c.evaluation).proxy
+    }
+    assert len(judged) == len(proxies) == 12
+    finalists = {
+        found.record.evaluation(number).recipe
+        for (name, _), number in found.record.roles().items()
+        if name.startswith("finalist:search:") and not name.endswith(":4")
+    }
+    assert finalists <= judged
+    for generation in range(6):
+        told = found.record.told("search", generation)
+        candidates = found.record.generation("search", generation)
+        screened = [found.record.evaluation(c.evaluation).proxy for c in candidates]
+        assert max(told[screened]) < min(told[~np.array(screened)])

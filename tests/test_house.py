@@ -16,7 +16,7 @@ LAYERS = [
     {"record"},
     {"journal"},
     {"merge", "optimizer", "fitness", "evaluator", "executor", "tracker"},
-    {"stage", "mergekit_writer", "rounding"},
+    {"stage", "judging", "mergekit_writer", "rounding"},
     {"evolve", "baseline", "report", "export", "relog"},
     {"session", "mergekit"},
 ]

@@ -37,6 +37,7 @@ def evaluation(**changes):
 
 def add(journal, found):
     with journal.transaction():
+        journal.add_items("search", ITEMS)
         return journal.add_evaluation(found)
 
 
@@ -124,7 +125,7 @@ def test_a_damaged_journal_is_a_clear_error(tmp_path, content):
 def test_a_journal_of_another_format_names_both(journal):
     with journal.transaction():
         journal._connection.execute("UPDATE meta SET value='99' WHERE key='format'")
-    with pytest.raises(JournalError, match="has format 99, this evoforge reads 1"):
+    with pytest.raises(JournalError, match="has format 99, this evoforge reads 2"):
         Record.open(journal.folder)
 
 

@@ -12,7 +12,7 @@ from evoforge.candidate import Candidate, Walk
 from evoforge.errors import ConfigError, MergeError
 from evoforge.evaluator._hops import assemble
 from evoforge.evaluator._slots import find_slots
-from evoforge.models.layout import blocks_at
+from evoforge.models.layout import blocks_at, in_block, place
 from evoforge.models.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -149,6 +149,43 @@ class LiveModel:
         chosen = [layers[hop.layer] for layers, hop in zip(lists, walk.hops, strict=True)]
         self._become(assemble(chosen, [h.scale for h in walk.hops], walk.target), walk.settings)
         return merged
+
+    @torch.no_grad()
+    def tensor(self, candidate: Candidate, name: str) -> torch.Tensor:
+        """Return a tensor of the plain checkpoint of the candidate that was written last.
+
+        Only what scales are folded into is made anew; all else is the model's own memory, which is
+        not to be written to.
+
+        Args:
+            candidate: the one that was written last.
+            name: of the tensor, as in the checkpoint.
+
+        Raises:
+            MergeError: it is not finite with the scales folded in.
+        """
+        found = self._resident(candidate.walk, name)
+        if found is None:
+            found = torch.empty(
+                candidate.shape(name), dtype=self.model.dtype, device=self.model.device
+            )
+            candidate.write(name, found)
+        return found
+
+    def _resident(self, walk: Walk | None, name: str) -> torch.Tensor | None:
+        """Return a tensor that is in memory as it is in the plain checkpoint, or None."""
+        if walk is None:
+            return self._body.slots[name]
+        if walk.factor(name) != 1.0:
+            return None
+        number = place(name).block
+        if number is None:
+            # A path may have an output embedding of its own where the models have none.
+            return self._body.slots.get(name)
+        hop = walk.hops[number]
+        first = walk.members[hop.source] is walk.first
+        body = self._body if first else self._others[hop.source]
+        return body.slots[in_block(name, hop.layer)]
 
     def _write_member(self, walk: Walk, name: str) -> int:
         candidate = walk.members[name].candidate

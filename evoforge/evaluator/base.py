@@ -7,7 +7,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 
 import torch
 
@@ -29,43 +28,56 @@ class Evaluator(ABC):
     def __init__(self, task: Task) -> None:
         self.task = task
 
-    def evaluate(self, candidate: Candidate, items: Sequence[Item]) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, items: Sequence[Item], *, proxy: bool = False
+    ) -> Evaluation:
         """Return what became of a candidate: a failure is a result with a reason, never an error.
 
         Args:
             candidate: the merged model.
-            items: what it is to answer, in order.
+            items: what it is to answer, in order, all of one part.
+            proxy: whether to ask the task's cheaper proxy.
         """
+        task = self.task.proxy if proxy else self.task
+        if task is None:
+            raise ConfigError(f"{self.task.name} has no proxy; set task.proxy")
         seconds: dict[str, float] = {}
         try:
-            results = self.answer(candidate, items, seconds)
+            results = self.answer(task, candidate, items, seconds)
         except ConfigError:
             raise  # the user's mistake, not the candidate's fault
         except Exception as error:
             log.debug("evaluation failed", exc_info=error)
             reason = f"{type(error).__name__}: {error}"
-            return self._failed(candidate, items, seconds, reason)
-        score = fmean(result.score for result in results)
-        names = results[0].metrics
+            return _failed(task, candidate, items, seconds, reason, proxy)
+        verdict = task.judge(items, [result.metrics for result in results])
         return Evaluation(
             recipe=candidate.identity,
-            protocol=self.task.protocol_hash,
+            protocol=task.protocol_hash(items[0].part),
             item_set=item_set_hash([item.id for item in items]),
             status="ok",
-            fitness=self.task.fitness(score),
-            score=score,
-            metrics={name: fmean(r.metrics[name] for r in results) for name in names},
+            fitness=verdict.fitness,
+            score=verdict.score,
+            metrics=verdict.metrics,
             seconds=seconds,
             results=tuple(results),
+            proxy=proxy,
         )
 
     @abstractmethod
     def answer(
-        self, candidate: Candidate, items: Sequence[Item], seconds: dict[str, float]
+        self, task: Task, candidate: Candidate, items: Sequence[Item], seconds: dict[str, float]
     ) -> list[ItemResult]:
         """Return the result of each item, in order, adding to `seconds` by phase.
 
-        Phases are `merge`, `generate` and `score`. May raise anything.
+        A result must not depend on the other items. Phases are `merge`, `generate` and `score`.
+        May raise anything.
+
+        Args:
+            task: the evaluator's own, or its proxy.
+            candidate: the merged model.
+            items: what it is to answer.
+            seconds: is added to.
         """
 
     @abstractmethod
@@ -80,19 +92,22 @@ class Evaluator(ABC):
     def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
         """Return the same of a model folder, computed in the same way; may raise anything."""
 
-    def _failed(
-        self,
-        candidate: Candidate,
-        items: Sequence[Item],
-        seconds: Mapping[str, float],
-        reason: str,
-    ) -> Evaluation:
-        return Evaluation(
-            recipe=candidate.identity,
-            protocol=self.task.protocol_hash,
-            item_set=item_set_hash([item.id for item in items]),
-            status="failed",
-            fitness=float("-inf"),
-            reason=reason,
-            seconds=dict(seconds),
-        )
+
+def _failed(
+    task: Task,
+    candidate: Candidate,
+    items: Sequence[Item],
+    seconds: Mapping[str, float],
+    reason: str,
+    proxy: bool,
+) -> Evaluation:
+    return Evaluation(
+        recipe=candidate.identity,
+        protocol=task.protocol_hash(items[0].part),
+        item_set=item_set_hash([item.id for item in items]),
+        status="failed",
+        fitness=float("-inf"),
+        reason=reason,
+        seconds=dict(seconds),
+        proxy=proxy,
+    )

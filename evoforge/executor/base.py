@@ -16,10 +16,12 @@ class Job:
     Args:
         recipe: of the candidate.
         items: what it answers.
+        proxy: whether the task's cheaper proxy is asked instead of the task.
     """
 
     recipe: Recipe
     items: tuple[Item, ...]
+    proxy: bool = False
 
 
 class Executor(ABC):

@@ -1,7 +1,6 @@
 """Full fitness: every candidate answers every search item."""
 
-from evoforge.fitness.base import Fitness
-from evoforge.task.base import Item
+from evoforge.fitness.base import Course, Fitness, once
 
 
 class Full(Fitness):
@@ -11,7 +10,7 @@ class Full(Fitness):
         items: the search part of the task.
     """
 
-    def items(self, generation: int) -> tuple[Item, ...]:
-        """Return all items."""
+    def course(self, generation: int, population: int) -> Course:
+        """Return one round of all items."""
         del generation  # the same for all
-        return self.all
+        return once(self.all, population)

@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from evoforge.errors import ConfigError
-from evoforge.fitness.base import Fitness
+from evoforge.fitness._deal import Deal
+from evoforge.fitness.base import Course, Fitness, once
 from evoforge.task.base import Item
 
 
 class Subset(Fitness):
-    """`size` items, common to a generation and rotated between generations.
-
-    The items are shuffled and dealt out until too few are left for a generation, then shuffled
-    anew. Common items are worth a doubling of the budget; rotation keeps the search from learning
-    them by heart.
+    """`size` items, common to a generation and rotated between generations; see `Deal`.
 
     Args:
         items: the search part of the task.
@@ -27,18 +21,10 @@ class Subset(Fitness):
 
     def __init__(self, items: Sequence[Item], *, size: int = 128, seed: int = 0) -> None:
         super().__init__(items)
-        if not 1 <= size <= len(self.all):
-            raise ConfigError(
-                f"size must be in [1, {len(self.all)}], the number of search items, got {size}; "
-                "set fitness.size or task.items"
-            )
         self.size = size
-        self._seed = seed
+        self._deal = Deal(self.all, size, seed)
 
-    def items(self, generation: int) -> tuple[Item, ...]:
-        """Return the items of a generation, in the order of the task."""
-        deals = len(self.all) // self.size
-        shuffle = np.random.default_rng([self._seed, generation // deals])
-        order = shuffle.permutation(len(self.all))
-        start = generation % deals * self.size
-        return tuple(self.all[i] for i in sorted(order[start : start + self.size]))
+    def course(self, generation: int, population: int) -> Course:
+        """Return one round of the generation's items."""
+        items = self._deal.in_order(self._deal.hand(generation))
+        return once(items, population)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evoforge.errors import ConfigError
 from evoforge.mergekit_yaml.document import Document, Reference, read, reference
@@ -17,6 +17,7 @@ def open_mergekit(
     dtype: str | None = None,
     ignore: Sequence[str] = (),
     truncate: bool = False,
+    memory: Literal["check", "ignore"] = "check",
 ) -> Pool:
     """Open the models of a mergekit file.
 
@@ -29,6 +30,7 @@ def open_mergekit(
         dtype: of merged models; None for what the file says.
         ignore: see `Pool`.
         truncate: see `Pool`.
+        memory: see `open_pool`.
 
     Raises:
         ConfigError: the file cannot be used.
@@ -47,6 +49,7 @@ def open_mergekit(
             ignore=ignore,
             truncate=truncate,
             pad_to_multiple_of=document.pad_to_multiple_of,
+            memory=memory,
         )
     except ConfigError as error:
         # What cannot be opened is named in the file, not among the options.

@@ -5,12 +5,13 @@ Knows who takes part and whose settings count; does not know how they are merged
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from evoforge.errors import ConfigError, PoolError
 from evoforge.models.fit import check_path, check_weights
+from evoforge.models.forecast import check_memory
 from evoforge.models.resident import Resident
 from evoforge.models.source import Source, open_source
 from evoforge.models.spec import SourceSpec
@@ -250,6 +251,7 @@ def open_pool(
     ignore: Sequence[str] = (),
     truncate: bool = False,
     pad_to_multiple_of: int | None = None,
+    memory: Literal["check", "ignore"] = "check",
 ) -> Pool:
     """Open the sources of the `models` options and check them.
 
@@ -260,12 +262,15 @@ def open_pool(
         ignore: see `Pool`.
         truncate: see `Pool`.
         pad_to_multiple_of: see `Pool`.
+        memory: whether models of the hub that need more than is free are refused unfetched.
 
     Raises:
         ConfigError: an option is unknown or makes no sense.
-        PoolError: a source cannot be read, or does not fit the others.
+        PoolError: a source cannot be read or held, or does not fit the others.
     """
     specs = {str(name): _spec(str(name), options) for name, options in sources.items()}
+    if memory == "check":
+        check_memory(specs.values(), dtype)
     models = {name: open_source(spec) for name, spec in specs.items() if spec.adapter_of is None}
     opened = []
     for name, spec in specs.items():

@@ -9,14 +9,13 @@ import psutil
 import torch
 
 from evoforge.errors import PoolError
+from evoforge.models.forecast import WORKING
 from evoforge.models.pool import Pool
 from evoforge.models.source import Source
 from evoforge.models.weights import Tensors
 
 # Elements looked at together: small enough for the caches.
 BLOCK = 1 << 20
-# What merging and generating take beside the weights, in bytes.
-WORKING = 300 << 20
 
 
 @dataclass(frozen=True)

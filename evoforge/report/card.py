@@ -13,6 +13,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from evoforge.path import hops, short
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import Record
+from evoforge.report import protocol as words
+from evoforge.report.by_task import by_task
 from evoforge.report.grid import Grid, grid
 from evoforge.report.lineage import merged, methods, origins
 from evoforge.report.result import PARTS
@@ -22,6 +24,7 @@ from evoforge.report.summary import (
     Row,
     Scale,
     best_source,
+    comparisons,
     higher,
     in_percent,
     metric,
@@ -196,24 +199,46 @@ def _scores(result: Result) -> str:
     test = result["winner"]["test"]
     unit = "percent" if scale.percent else "as measured"
     lower = "" if higher(result) else "; lower is better"
+    count = comparisons(result)
+    several = f", their p-values corrected for {count} comparisons by Holm's method"
     lead = (
         f"{escape(metric(result))}, {unit}{lower}, with 95 % intervals, under the protocol "
-        f"{escape(protocol['name'])} (`{protocol['hash']}`). The "
+        f"{escape(words.name(protocol))} (`{protocol['hash']}`). The "
         "search saw the search items only; the winner was chosen among the finalists on the "
         f"select items; the {test['items'] if test else 0} test items were held out. Differences "
-        "are winner minus model on the test items, paired."
+        f"are winner minus model on the test items, paired{several if count > 1 else ''}."
     )
-    words = " ".join(escape(line) for line in reading(result))
+    said = " ".join(
+        escape(line) for line in (*filter(None, [words.early(protocol)]), *reading(result))
+    )
     head = ["model", *PARTS, "winner minus it"]
     shown = _code(canonical(protocol), "json")
     details = _details("The protocol: prompt, generation and scoring", shown)
-    return "\n\n".join([lead, _table(head, body), words, details])
+    return "\n\n".join([lead, _table(head, body), *_tasks(result), said, details])
+
+
+def _tasks(result: Result) -> list[str]:
+    """Return the scores of a suite's tasks; nothing for a task alone."""
+    models = {
+        row.label: row.entry for row in reversed(rows(result)) if row.kind == "winner" or row.best
+    }
+    found, scale = by_task(result, models), Scale(percent=True)
+    if not found:
+        return []
+    head = ["task", "metric", *map(escape, models)]
+    body = [
+        [escape(row.task), escape(row.metric)]
+        + ["-" if score is None else scale.number(score) for score in row.scores.values()]
+        for row in found
+    ]
+    said = f"By task, in percent: {escape('; '.join(words.parts(result['protocol'])))}."
+    return [said, _table(head, body)]
 
 
 def _against(row: Row, scale: Scale) -> str:
     if row.paired is None:
         return ""
-    return f"{_round(scale.difference(row.paired))} {escape(p_value(row.paired['p']))}"
+    return f"{_round(scale.difference(row.paired))} {escape(p_value(row.paired['p_holm']))}"
 
 
 def _round(shown: str) -> str:
@@ -275,7 +300,8 @@ def _search(result: Result) -> str:
         )
     lines.append(
         f"- In all {counts['evaluations']} evaluations ({counts['failures']} failed) with "
-        f"{counts['items']} answers, in {seconds['total'] / 60:.1f} minutes."
+        f"{counts['items']} answers ({counts['items_search']} of them in the search), in "
+        f"{seconds['total'] / 60:.1f} minutes."
     )
     best = best_source(result)
     if best is not None:

@@ -13,24 +13,22 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from evoforge.errors import ConfigError, EvoforgeError, JournalError
 from evoforge.record import FILE, Record
+from evoforge.report.comparison_table import over_seeds_table, table
 from evoforge.report.difference import Settings, differences, flatten
+from evoforge.report.groups import content, over_seeds
 from evoforge.report.history import Floats, histories
+from evoforge.report.over_seeds import WINNER, Answers, answers_of
 from evoforge.report.result import build, fact, replace
-from evoforge.report.summary import Scale, best_source, higher, in_percent, metric, p_value
-
-# Wider tables cannot be read; the CSV and JSON files have every column.
-MAX_COLUMNS = 6
+from evoforge.report.summary import best_source, metric
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +43,7 @@ class Run:
         settings: its configuration with dotted keys.
         result: the content of its `result.json`, made anew; None without a journal.
         curve: evaluations and best score so far.
+        answers: the winner's to the test items; None without a test score.
     """
 
     name: str
@@ -52,12 +51,20 @@ class Run:
     settings: Settings
     result: Mapping[str, Any] | None
     curve: tuple[Floats, Floats] | None
+    answers: Answers | None = None
 
     @property
     def test(self) -> Mapping[str, Any] | None:
         """The winner's test score with its interval."""
         won = self.result["winner"] if self.result else None
         return won["test"] if won else None
+
+    @property
+    def judged_by(self) -> tuple[str, str] | None:
+        """The protocol and the items behind the test score, None without one."""
+        if self.result is None or self.test is None:
+            return None
+        return str(self.result["protocol"]["hash"]), str(self.test["set"])
 
 
 @dataclass(frozen=True)
@@ -68,11 +75,13 @@ class Comparison:
         runs: in the order of their settings.
         settings: for each run the settings that differ, by short name.
         rows: for each run all columns as plain values.
+        odd: why a run's score cannot stand beside the others', by the run's name.
     """
 
     runs: tuple[Run, ...]
     settings: tuple[Settings, ...]
     rows: tuple[Mapping[str, Any], ...]
+    odd: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare(folders: Sequence[Path], out: Path) -> Comparison:
@@ -94,7 +103,8 @@ def compare(folders: Sequence[Path], out: Path) -> Comparison:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise JournalError(f"cannot write {out}: {error.strerror}; set --out") from error
-    text = json.dumps({"runs": found.rows}, indent=2, ensure_ascii=False, allow_nan=False)
+    said = {"runs": found.rows, "over_seeds": [content(row) for row in over_seeds(found)]}
+    text = json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False)
     replace(out / "comparison.json", text + "\n")
     replace(out / "comparison.csv", _csv(found.rows))
     draw(found, out / "comparison.png")
@@ -109,8 +119,31 @@ def compared(folders: Sequence[Path]) -> Comparison:
     settings = differences([run.settings for run in runs])
     order = sorted(range(len(runs)), key=lambda i: [_sortable(v) for v in settings[i].values()])
     runs, settings = [runs[i] for i in order], [settings[i] for i in order]
-    rows = [_row(run, own) for run, own in zip(runs, settings, strict=True)]
-    return Comparison(tuple(runs), tuple(settings), tuple(rows))
+    odd = incomparable(runs)
+    rows = [
+        {**_row(run, own), "not_comparable": odd.get(run.name)}
+        for run, own in zip(runs, settings, strict=True)
+    ]
+    return Comparison(tuple(runs), tuple(settings), tuple(rows), odd)
+
+
+def incomparable(runs: Sequence[Run]) -> dict[str, str]:
+    """Return which runs were not judged as most are, and what is other about them.
+
+    Scores compare where protocol and test items are the same. Of as many of one kind as of
+    another, those of the first run are the rule.
+    """
+    kinds = [run.judged_by for run in runs if run.judged_by is not None]
+    if not kinds:
+        return {}
+    protocol, items = max(kinds, key=kinds.count)
+    found = {}
+    for run in runs:
+        if run.judged_by is not None and run.judged_by != (protocol, items):
+            what = ["protocol"] if run.judged_by[0] != protocol else []
+            what += ["test items"] if run.judged_by[1] != items else []
+            found[run.name] = f"other {' and '.join(what)}"
+    return found
 
 
 def find(folders: Sequence[Path]) -> list[Path]:
@@ -152,9 +185,11 @@ def read(path: Path, parent: Path) -> Run:
         config = fact(record, "config")
         settings = flatten(config) if isinstance(config, Mapping) else {}
         settings.setdefault("seed", result["seed"])
+        tested = result["winner"] is not None and result["winner"]["test"] is not None
+        answers = answers_of(record, WINNER) if tested else None
     finally:
         record.close()
-    return Run(name, result["status"], settings, result, _curve(stages))
+    return Run(name, result["status"], settings, result, _curve(stages), answers)
 
 
 def _curve(stages: Sequence[Any]) -> tuple[Floats, Floats] | None:
@@ -164,7 +199,7 @@ def _curve(stages: Sequence[Any]) -> tuple[Floats, Floats] | None:
         return None
     evaluations = np.concatenate([history.evaluations for history in stages]).astype(np.float64)
     pick = np.fmax if all(history.info.get("direction") != "min" for history in stages) else np.fmin
-    scores = pick.accumulate(np.concatenate([history.scores for history in stages]))
+    scores = pick.accumulate(np.concatenate([history.finished for history in stages]))
     return evaluations, scores
 
 
@@ -175,7 +210,8 @@ def _sortable(value: Any) -> tuple[int, float, str]:
 
 def _row(run: Run, settings: Settings) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run.name, **{f"config.{k}": v for k, v in settings.items()}}
-    names = ("score", "low", "high", "best_source", "best_source_score", "difference", "p")
+    names = ["score", "low", "high", "se", "best_source", "best_source_score"]
+    names += ["difference", "p", "p_holm", "protocol", "test_items"]
     row |= {"status": run.status, "metric": None, **dict.fromkeys(names)}
     row |= {"evaluations": None, "minutes": None, "hops": None}
     if run.result is None:
@@ -185,12 +221,13 @@ def _row(run: Run, settings: Settings) -> dict[str, Any]:
     row["minutes"] = round(result["seconds"]["total"] / 60, 2)
     path = (result["winner"] or {}).get("path")
     row["hops"] = path and len(path["hops"])
-    row |= {key: run.test[key] for key in ("score", "low", "high")} if run.test else {}
+    row |= {key: run.test[key] for key in ("score", "low", "high", "se")} if run.test else {}
+    row |= {"protocol": result["protocol"]["hash"], "test_items": run.test and run.test["set"]}
     if best is not None:
         there = result["baselines"][best]["test"]
         row |= {"best_source": best, "best_source_score": there and there["score"]}
         against = result["paired"].get(best) or {}
-        row |= {key: against.get(key) for key in ("difference", "p")}
+        row |= {key: against.get(key) for key in ("difference", "p", "p_holm")}
     return row
 
 
@@ -200,48 +237,6 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def scale(found: Comparison) -> Scale:
-    """Return how the scores of all runs are written."""
-    return Scale(all(in_percent(run.result) for run in found.runs if run.result))
-
-
-def table(found: Comparison) -> Table:
-    """Return a row for each run, with what differs as columns."""
-    from rich import box
-
-    numbers = scale(found)
-    names = list(found.settings[0])[:MAX_COLUMNS]
-    low = any(not higher(run.result) for run in found.runs if run.result)
-    title = f"{len(found.runs)} runs" + (" (lower is better)" if low else "")
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.show_edge, shown.collapse_padding = False, True
-    shown.add_column("run", overflow="fold", min_width=5)
-    for name in names:
-        shown.add_column(Text(name), justify="right", overflow="fold", min_width=5)
-    for name in ("test score", "minus best\nsource", "evalua-\ntions", "min-\nutes"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    # A column that says the same of all is left out.
-    complete = all(run.status == "finished" for run in found.runs)
-    if not complete:
-        shown.add_column("status")
-    for run, settings, row in zip(found.runs, found.settings, found.rows, strict=True):
-        gap = "-"
-        if row["difference"] is not None:
-            unsure = f" {p_value(row['p'])}" if row["p"] >= 0.001 else ""
-            gap = f"{numbers.number(row['difference'], sign=True)}{unsure}"
-        cells = [run.name, *(_shown(settings[name]) for name in names), numbers.score(run.test)]
-        cells += [gap, _shown(row["evaluations"]), _shown(row["minutes"])]
-        shown.add_row(*map(Text, cells if complete else [*cells, run.status]))
-    if len(found.settings[0]) > MAX_COLUMNS:
-        more = len(found.settings[0]) - MAX_COLUMNS
-        shown.caption = f"{more} more settings differ: see comparison.csv"
-    return shown
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -256,7 +251,10 @@ def main(arguments: Sequence[str]) -> int:
     console = Console()
     try:
         out = options.out or _parent(find(options.folders))
-        console.print(table(compare(options.folders, out)))
+        found = compare(options.folders, out)
+        console.print(table(found))
+        if (several := over_seeds_table(found)) is not None:
+            console.print(several)
     except EvoforgeError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return 2

@@ -5,9 +5,9 @@ Runs that differ in their seed alone share a colour; their curves are drawn as a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.ticker import FuncFormatter
 
 from evoforge.report import figure as fig
-from evoforge.report.difference import SEED
+from evoforge.report.groups import grouped
 from evoforge.report.history import Floats
 from evoforge.report.summary import higher, metric
 
@@ -56,41 +56,10 @@ def draw(found: Comparison, path: Path) -> Path:
     seeds = any(len(members) > 1 for members in shown.values())
     said = f"{unit}95 % intervals; | best source"
     said += "; curves: mean and range over seeds" if seeds else ""
+    said += "; hollow, ≠: other protocol or test items, not comparable" if found.odd else ""
     said += f"; first {rows} of {len(found.runs)} runs" if rows < len(found.runs) else ""
     fig.heading(figure, f"{len(found.runs)} runs compared, {scored} with a test score", said)
     return fig.save(figure, path)
-
-
-def grouped(found: Comparison) -> dict[str, list[tuple[str, Run]]]:
-    """Return runs by their settings without the seed: label -> [(seed, run)]."""
-    groups: dict[str, list[tuple[str, Run]]] = {}
-    labels = [_label(settings, nothing=False) for settings in found.settings]
-    whole = [_label(settings, nothing=True) for settings in found.settings]
-    # What a run does not have is said only where it tells runs apart.
-    labels = labels if len(set(labels)) == len(set(whole)) else whole
-    for run, settings, label in zip(found.runs, found.settings, labels, strict=True):
-        parts = [(key, value) for key, value in settings.items() if key != SEED]
-        given = [value for _, value in parts if value is not None]
-        if not given:
-            label = "all runs" if run.result and not parts else run.name
-        seed = settings.get(SEED)
-        own = run.name if seed is None else f"seed {seed}"
-        groups.setdefault(label, []).append((own, run))
-    return groups
-
-
-def _label(settings: Mapping[str, Any], *, nothing: bool) -> str:
-    shown = [
-        f"{key} {value}" if _bare(value) else str(value)
-        for key, value in settings.items()
-        if key != SEED and (nothing or value is not None)
-    ]
-    return ", ".join(shown)
-
-
-def _bare(value: object) -> bool:
-    """Whether a value says nothing without its key."""
-    return value is None or not isinstance(value, str)
 
 
 def _shown(groups: dict[str, list[tuple[str, Run]]]) -> dict[str, list[tuple[str, Run]]]:
@@ -123,7 +92,8 @@ def _scores(axes: Axes, groups: dict[str, list[tuple[str, Run]]], found: Compari
         for own, run in members:
             many = len(members) > 1
             said = f"{fig.clean(label, 22)}, {fig.clean(own, 9)}" if many else fig.clean(label, 30)
-            labels.append(said)
+            odd = run.name in found.odd
+            labels.append(f"{said} ≠" if odd else said)
             if best[run.name] is not None:
                 axes.plot(best[run.name], row, marker="|", color=fig.FAINT, ms=10, mew=1.6)
             if run.test is None:
@@ -134,7 +104,8 @@ def _scores(axes: Axes, groups: dict[str, list[tuple[str, Run]]], found: Compari
             else:
                 ends = [run.test["low"], run.test["high"]]
                 axes.plot(ends, [row, row], color=ink, linewidth=1.8, solid_capstyle="round")
-                axes.plot(run.test["score"], row, marker="o", color=ink, markersize=6)
+                inside = "white" if odd else ink
+                axes.plot(run.test["score"], row, marker="o", color=ink, mfc=inside, markersize=6)
             row += 1
     axes.set_ylim(row - 0.4, -0.6)
     axes.set_yticks(range(row), labels=labels, family=list(fig.fonts()))

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evoforge.record import CandidateRecord, Record
+from evoforge.record import CandidateRecord, Evaluation, Record
 from evoforge.report.lineage import merges, numbers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 # What recipes and genes write for the source of a parameter that belongs to none.
 SHARED = "*"
@@ -30,7 +31,10 @@ class History:
         info: the stage's facts.
         candidates: (n,) records.
         evaluations: (n,) how many evaluations the run had spent when each was done.
-        scores: (n,) score in task units; NaN for a failure.
+        scores: (n,) score in task units; NaN for a failure, and for one that was only screened by
+            a proxy, whose scores are of another kind.
+        items: (n,) how many items each was judged on.
+        screened: (n,) which were judged by a proxy alone.
     """
 
     stage: str
@@ -38,6 +42,8 @@ class History:
     candidates: tuple[CandidateRecord, ...]
     evaluations: Ints
     scores: Floats
+    items: Ints
+    screened: Flags
 
     @cached_property
     def generations(self) -> Ints:
@@ -45,15 +51,37 @@ class History:
         return np.array([c.generation for c in self.candidates], dtype=np.int64)
 
     @property
-    def failed(self) -> NDArray[np.bool_]:
-        """Which candidates have no score: (n,)."""
-        return np.isnan(self.scores)
+    def scored(self) -> Flags:
+        """Which candidates have a score: (n,)."""
+        return ~np.isnan(self.scores)
+
+    @property
+    def failed(self) -> Flags:
+        """Which candidates failed: (n,)."""
+        return ~self.scored & ~self.screened
+
+    @cached_property
+    def dropped(self) -> Flags:
+        """Which candidates have a score on fewer items than others of their generation: (n,)."""
+        found = np.zeros(len(self.candidates), dtype=np.bool_)
+        for part in self.split():
+            most = self.items[part][self.scored[part]].max(initial=0)
+            found[part] = self.scored[part] & (self.items[part] < most)
+        return found
+
+    @property
+    def finished(self) -> Floats:
+        """The scores of those that were not dropped: (n,), else NaN."""
+        return np.where(self.dropped, np.nan, self.scores)
 
     @property
     def best(self) -> Floats:
-        """The best score up to each candidate: (n,), NaN until there is one."""
+        """The best score up to each candidate: (n,), NaN until there is one.
+
+        Who was dropped early is not the best: on few items luck goes far.
+        """
         pick = np.fmax if higher(self.info) else np.fmin
-        return np.asarray(pick.accumulate(self.scores), dtype=np.float64)
+        return np.asarray(pick.accumulate(self.finished), dtype=np.float64)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,7 +100,7 @@ class History:
 
     def means(self) -> tuple[Floats, Floats]:
         """Return the middle (in evaluations) and the mean score of each generation."""
-        parts = [p[~self.failed[p]] for p in self.split()]
+        parts = [p[self.scored[p]] for p in self.split()]
         parts = [p for p in parts if p.size]
         middle = np.array([self.evaluations[p].mean() for p in parts], dtype=np.float64)
         return middle, np.array([self.scores[p].mean() for p in parts], dtype=np.float64)
@@ -90,25 +118,45 @@ def histories(record: Record) -> list[History]:
         if candidate.evaluation is not None:
             done.setdefault(candidate.stage, []).append(candidate)
     found: list[History] = []
+    sizes: dict[str, int] = {}
     spent = 0
     for stage, info in record.stages().items():
         candidates = done.get(stage, [])
         if not candidates:
             continue
         fresh = np.cumsum([not c.cached for c in candidates], dtype=np.int64)
-        scores = np.array([_score(record, c) for c in candidates], dtype=np.float64)
+        judged = [_evaluation(record, candidate) for candidate in candidates]
+        for key in {e.item_set for e in judged} - sizes.keys():
+            sizes[key] = len(record.items(key))
         evaluations = np.maximum(fresh + spent, 1)
         spent += int(fresh[-1])
-        found.append(History(stage, info, tuple(candidates), evaluations, scores))
+        found.append(
+            History(
+                stage,
+                info,
+                tuple(candidates),
+                evaluations,
+                scores=np.array([_score(evaluation) for evaluation in judged], dtype=np.float64),
+                items=np.array([sizes[evaluation.item_set] for evaluation in judged]),
+                screened=np.array([_screened(evaluation) for evaluation in judged]),
+            )
+        )
     return found
 
 
-def _score(record: Record, candidate: CandidateRecord) -> float:
+def _evaluation(record: Record, candidate: CandidateRecord) -> Evaluation:
     assert candidate.evaluation is not None
-    evaluation = record.evaluation(candidate.evaluation)
-    if evaluation.status != "ok" or evaluation.score is None:
+    return record.evaluation(candidate.evaluation)
+
+
+def _score(evaluation: Evaluation) -> float:
+    if evaluation.status != "ok" or evaluation.score is None or evaluation.proxy:
         return float("nan")
     return evaluation.score
+
+
+def _screened(evaluation: Evaluation) -> bool:
+    return evaluation.proxy and evaluation.status == "ok"
 
 
 def values(record: Record, history: History, part: NDArray[np.intp] | None = None) -> Floats:
@@ -201,4 +249,5 @@ def winner(record: Record, history: History) -> int | None:
     recipes = {record.evaluation(number).recipe for number in roles}
     recipes |= {key for recipe in recipes for key in merges(record.recipe(recipe).content)}
     found = [i for i, c in enumerate(history.candidates) if c.recipe in recipes]
-    return found[0] if found else None
+    # Where it has a score, if it was also screened.
+    return next((i for i in found if history.scored[i]), found[0] if found else None)

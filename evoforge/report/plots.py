@@ -65,11 +65,12 @@ def fitness(record: Record, stages: Sequence[History]) -> Path:
     scores = np.concatenate([history.scores for history in stages])
     scores = np.concatenate([scores[~np.isnan(scores)], [score for _, score in baselines]])
     failed = sum(int(history.failed.sum()) for history in stages)
+    dropped = any(history.dropped.any() for history in stages)
     _limits(axes, scores, stages, failed)
     _draw_failures(axes, stages)
     _label_right(axes, stages, baselines)
     won = _draw_winner(axes, record, stages)
-    _legend(axes, failed, won=won, means=any(map(_in_generations, stages)))
+    _legend(axes, failed, won=won, means=any(map(_in_generations, stages)), dropped=dropped)
     percent = scores.size > 0 and bool((scores >= 0).all() and (scores <= 1).all())
     _scale(axes, percent=percent)
     axes.set_xlabel("evaluations", color=fig.INK, size=9)
@@ -82,7 +83,10 @@ def fitness(record: Record, stages: Sequence[History]) -> Path:
         for h in stages
     )
     title = f"Search score of every candidate: {metric}{unit}{arrow}"
-    fig.heading(figure, title, f"{how}, {done} evaluations in {_generations(stages)} generations")
+    said = f"{how}, {done} evaluations in {_generations(stages)} generations"
+    screened = sum(int(history.screened.sum()) for history in stages)
+    said += f"; {screened} candidates, screened by a proxy alone, have no score" if screened else ""
+    fig.heading(figure, title, said)
     return fig.save(figure, record.folder / "fitness.png")
 
 
@@ -103,11 +107,14 @@ def _baselines(record: Record) -> list[tuple[str, float]]:
 
 
 def _draw_stage(axes: Axes, history: History, *, first: bool) -> None:
-    x, good = history.evaluations, ~history.failed
+    x = history.evaluations
     if not first:
         axes.axvline(x[0] - 0.5, color=fig.FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
     size = float(np.clip(2600 / max(1, len(x)), 5, 20))
-    axes.scatter(x[good], history.scores[good], s=size, color=DOT, linewidths=0, zorder=2)
+    full, few = history.scored & ~history.dropped, history.dropped
+    axes.scatter(x[full], history.scores[full], s=size, color=DOT, linewidths=0, zorder=2)
+    hollow: dict[str, Any] = {"s": size, "facecolors": "none", "edgecolors": DOT}
+    axes.scatter(x[few], history.scores[few], **hollow, linewidths=0.7, zorder=2)
     middle, means = history.means()
     if _in_generations(history):
         axes.plot(middle, means, color=MEAN, linewidth=1.3, zorder=3, marker="o", markersize=2.6)
@@ -160,7 +167,7 @@ def _draw_winner(axes: Axes, record: Record, stages: Sequence[History]) -> bool:
     """
     for history in reversed(stages):
         at = winner(record, history)
-        if at is not None and not history.failed[at]:
+        if at is not None and history.scored[at]:
             place = [history.evaluations[at]], [history.scores[at]]
             axes.plot(*place, **WINNER, markersize=7.5, zorder=6, linestyle="none")
             return True
@@ -198,16 +205,18 @@ def _label_right(
         fig.write(axes, 1.038, place, text, transform=axes.transAxes, **options)
 
 
-def _legend(axes: Axes, failed: int, *, won: bool, means: bool) -> None:
+def _legend(axes: Axes, failed: int, *, won: bool, means: bool, dropped: bool) -> None:
     """Name what is drawn, above the axes."""
     kinds: list[tuple[str, dict[str, Any]]] = [
         ("candidate", {"marker": "o", "color": DOT, "linestyle": "none", "markersize": 4.5}),
         ("best so far", {"color": BEST, "linewidth": 2.2}),
         ("baseline", {"color": fig.FAINT, "linewidth": 0.9, "linestyle": (0, (5, 3))}),
     ]
+    if dropped:
+        kinds.insert(1, ("left early", {**kinds[0][1], "mfc": "none"}))
     if means:
         line = {"color": MEAN, "linewidth": 1.3, "marker": "o", "markersize": 3}
-        kinds.insert(2, ("mean of a generation", line))
+        kinds.insert(-1, ("mean of a generation", line))
     if won:
         kinds.append(("winner", {**WINNER, "linestyle": "none", "markersize": 6.5}))
     if failed:

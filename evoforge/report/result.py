@@ -13,14 +13,19 @@ from typing import Any
 from evoforge.errors import JournalError
 from evoforge.path import hops, statistics, written
 from evoforge.record import Evaluation, Record
+from evoforge.report.curse import curse
 from evoforge.report.history import History, higher, histories
-from evoforge.report.statistics import interval, paired
+from evoforge.report.protocol import capped
+from evoforge.report.spending import items_by_asker
+from evoforge.report.statistics import holm, interval, paired
 
 PARTS = ("search", "select", "test")
 BASELINE = "baseline:"
 FILE = "result.json"
 # In the folder of the exported model.
 ROUNDING = "rounding.json"
+# Why an answer ended that came to the limit.
+LENGTH = "length"
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +47,20 @@ def build(record: Record) -> dict[str, Any]:
     judged = _judged(record)
     won = judged.pop("winner", None)
     names = [name for name in judged if name.startswith(BASELINE)]
-    seconds, stages = _seconds(record), histories(record)
+    seconds, stages, protocol = _seconds(record), histories(record), _protocol(record)
+    short = tuple(capped(protocol))
+    entries = {name: _entry(record, parts, short) for name, parts in judged.items()}
     return {
         "status": status(record),
-        "winner": None if won is None else _entry(won) | _path(record, won),
-        "baselines": {name.removeprefix(BASELINE): _entry(judged[name]) for name in names},
-        "paired": {name.removeprefix(BASELINE): _paired(won, judged[name]) for name in names},
+        "winner": None if won is None else _winner(record, won, stages, short),
+        "baselines": {name.removeprefix(BASELINE): entries[name] for name in names},
+        "paired": _all_paired(record, won, {n.removeprefix(BASELINE): judged[n] for n in names}),
         "seconds": seconds,
         # (score + other) / (total - load): what evoforge itself costs.
         "share_neither_merging_nor_generating": _share(seconds),
         "counts": _counts(record, stages),
         "stages": {name: _stage(info, stages, name) for name, info in record.stages().items()},
-        "protocol": _protocol(record),
+        "protocol": protocol,
         "sources": fact(record, "sources") or [],
         "seed": fact(record, "seed"),
         "versions": fact(record, "versions") or {},
@@ -116,11 +123,20 @@ def _judged(record: Record) -> dict[str, dict[str, Evaluation]]:
     return found
 
 
-def _entry(parts: Mapping[str, Evaluation]) -> dict[str, Any]:
+def _entry(
+    record: Record, parts: Mapping[str, Evaluation], short: tuple[str, ...]
+) -> dict[str, Any]:
     entry: dict[str, Any] = {"recipe": next(iter(parts.values())).recipe}
-    entry |= {part: _score(parts.get(part)) for part in PARTS}
+    entry |= {part: _score(record, parts.get(part), short) for part in PARTS}
     failures = {part: e.reason for part, e in parts.items() if e.status != "ok"}
     return entry | ({"failures": failures} if failures else {})
+
+
+def _winner(
+    record: Record, won: Mapping[str, Evaluation], stages: list[History], short: tuple[str, ...]
+) -> dict[str, Any]:
+    entry = _entry(record, won, short)
+    return entry | {"curse": curse(stages, won, entry["test"])} | _path(record, won)
 
 
 def _path(record: Record, won: Mapping[str, Evaluation]) -> dict[str, Any]:
@@ -129,17 +145,45 @@ def _path(record: Record, won: Mapping[str, Evaluation]) -> dict[str, Any]:
     return {"path": {"hops": written(found), "statistics": statistics(found)}} if found else {}
 
 
-def _score(evaluation: Evaluation | None) -> dict[str, Any] | None:
+def _score(
+    record: Record, evaluation: Evaluation | None, short: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Return a score with its interval and what it was made of; None if there is none.
+
+    Args:
+        record: the run.
+        evaluation: with its items.
+        short: what the ids of items begin with whose answers are cut at the gold one's length.
+    """
     if evaluation is None or evaluation.status != "ok" or not evaluation.results:
         return None
-    score, low, high = interval([result.score for result in evaluation.results])
-    content = {"score": score, "low": low, "high": high, "items": len(evaluation.results)}
+    weights = record.weights(evaluation.item_set)
+    found = interval([result.score for result in evaluation.results], weights)
+    content = {**found._asdict(), "items": len(evaluation.results), "set": evaluation.item_set}
+    # Only written answers say why they ended.
+    ends = [r.reason for r in evaluation.results if r.reason and not r.item.startswith(short)]
+    if ends:
+        content["over_length"] = ends.count(LENGTH) / len(ends)
     metrics = dict(evaluation.metrics)
     return content | ({"metrics": metrics} if len(metrics) > 1 else {})
 
 
+def _all_paired(
+    record: Record,
+    won: Mapping[str, Evaluation] | None,
+    baselines: Mapping[str, Mapping[str, Evaluation]],
+) -> dict[str, dict[str, Any] | None]:
+    """Return the winner less each baseline, with p-values also as several tests want them."""
+    found = {name: _paired(record, won, parts) for name, parts in baselines.items()}
+    corrected = holm({name: each["p"] for name, each in found.items() if each is not None})
+    return {
+        name: None if each is None else {**each, "p_holm": corrected[name]}
+        for name, each in found.items()
+    }
+
+
 def _paired(
-    won: Mapping[str, Evaluation] | None, baseline: Mapping[str, Evaluation]
+    record: Record, won: Mapping[str, Evaluation] | None, baseline: Mapping[str, Evaluation]
 ) -> dict[str, Any] | None:
     """Return the winner less a baseline on the test items; None if either has no score there."""
     first, second = (won or {}).get("test"), baseline.get("test")
@@ -147,8 +191,9 @@ def _paired(
         return None
     if first.status != "ok" or second.status != "ok":
         return None
+    ids, weights = record.items(first.item_set), record.weights(first.item_set)
     try:
-        found = paired(first.results, second.results)
+        found = paired(first.results, second.results, dict(zip(ids, weights, strict=True)))
     except ValueError as error:
         log.warning("no paired test: %s", error)
         return None
@@ -173,6 +218,7 @@ def _share(seconds: Mapping[str, float]) -> float | None:
 
 def _counts(record: Record, stages: list[History]) -> dict[str, int]:
     return {
+        **{f"items_{asker}": count for asker, count in items_by_asker(record).items()},
         "evaluations": record.count("evaluations"),
         "items": record.count("items"),
         "cache_hits": record.count("hits"),
@@ -187,10 +233,11 @@ def _stage(info: Mapping[str, Any], stages: list[History], name: str) -> dict[st
     facts |= {"budget": {key: info.get(key) for key in ("evaluations", "minutes")}}
     done = next((history for history in stages if history.stage == name), None)
     if done is None:
-        return facts | {"evaluations": 0, "generations": 0, "best": None}
+        return facts | {"evaluations": 0, "generations": 0, "screened": 0, "best": None}
     best = float(done.best[-1])
     return facts | {
         "evaluations": sum(not candidate.cached for candidate in done.candidates),
         "generations": len(done.split()),
+        "screened": int(done.screened.sum()),
         "best": None if best != best else best,
     }

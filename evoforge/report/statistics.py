@@ -5,26 +5,36 @@ know lists of numbers and item ids; they do not know models, tasks or runs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evoforge.record import ItemResult
-
-Scores = NDArray[np.float64]
+from evoforge.report.resampling import (
+    Scores,
+    as_weights,
+    average,
+    bootstrap,
+    bootstrap_p,
+    ends,
+    resampled,
+    sign_flip,
+    strata,
+)
 
 # The 97.5th percentile of the normal distribution: two-sided 95 %.
 Z = 1.959963984540054
-SEED = 20260101
-NUM_RESAMPLES = 4000
-NUM_FLIPS = 20000
-# Up to here every pattern of signs is counted; 2 ** 13 patterns are fewer than NUM_FLIPS.
-EXACT = 13
-# Numbers to draw at once: bounds the memory at about 16 MB.
-CHUNK = 2_000_000
+
+
+class Interval(NamedTuple):
+    """A score, its 95 % interval, and its standard error (None of a single item)."""
+
+    score: float
+    low: float
+    high: float
+    se: float | None
 
 
 @dataclass(frozen=True)
@@ -32,19 +42,23 @@ class Paired:
     """One model against another on the same items.
 
     Args:
-        difference: mean of the first less mean of the second.
+        difference: score of the first less score of the second.
         low: lower end of the difference's 95 % interval.
         high: upper end of the difference's 95 % interval.
+        se: the difference's standard error; None of a single item.
         p: two-sided p-value of no difference.
+        p_bootstrap: the same by the paired bootstrap, to set beside others' figures.
         wins: items where the first scores higher.
         losses: items where the second scores higher.
-        test: the name of the test.
+        test: the name of the test that `p` is from.
     """
 
     difference: float
     low: float
     high: float
+    se: float | None
     p: float
+    p_bootstrap: float
     wins: int
     losses: int
     test: str
@@ -55,23 +69,63 @@ def binary(scores: Scores) -> bool:
     return bool(np.isin(scores, (0.0, 1.0)).all())
 
 
-def interval(scores: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of per-item scores and its 95 % interval: (score, low, high).
+def interval(scores: Sequence[float], weights: Sequence[float] | None = None) -> Interval:
+    """Return the (weighted) mean of per-item scores with its 95 % interval and standard error.
 
-    Wilson's interval where all scores are 0 or 1, else the bootstrap's.
+    Wilson's interval where all scores are 0 or 1 and weigh the same, else the bootstrap's. A
+    weighted score of items that are all right, or all wrong, has Wilson's interval of as many
+    items as Kish's effective number: there the bootstrap has no width.
+
+    Args:
+        scores: (n,) of items.
+        weights: (n,) what each counts, None: all the same.
 
     Raises:
         ValueError: there are no scores.
+
+    Reference: Kish 1965, Survey Sampling, section 11.7.
     """
-    values = np.asarray(scores, dtype=np.float64)
+    values, weighed = np.asarray(scores, dtype=np.float64), as_weights(weights)
     if not values.size:
         raise ValueError("an interval needs at least one score")
-    mean = float(values.mean())
-    ends = wilson(int(values.sum()), values.size) if binary(values) else bootstrap(values)
-    return mean, *ends
+    mean, se = average(values, weighed), standard_error(values, weighed)
+    counted = values if weighed is None else values[weighed > 0]
+    if not binary(counted) or (weighed is not None and np.ptp(counted) > 0):
+        return Interval(mean, *bootstrap(values, weighed), se)
+    if weighed is None:
+        return Interval(mean, *wilson(values.sum(), values.size), se)
+    size = float(weighed.sum() ** 2 / (weighed**2).sum())
+    return Interval(mean, *wilson(size * float(counted[0]), size), se)
 
 
-def wilson(right: int, total: int) -> tuple[float, float]:
+def standard_error(values: Scores, weights: Scores | None = None) -> float | None:
+    r"""Return the standard error of a (weighted) mean; None of a single item.
+
+    With strata h of n_h items (those that weigh the same, see `strata`) of variance s_h^2, and
+    each stratum's share W_h of all weights,
+
+    $$ \sqrt{\sum_h W_h^2 s_h^2 / n_h} $$
+
+    which is s over the root of n where all weigh the same.
+
+    Args:
+        values: (n,) scores.
+        weights: (n,) what each counts, None: all the same.
+
+    Reference: Cochran 1977, Sampling Techniques, section 5.4; Miller 2024,
+    https://arxiv.org/abs/2411.00640
+    """
+    groups = [np.arange(values.size)] if weights is None else strata(weights)
+    if any(group.size < 2 for group in groups):
+        return None
+    total = 0.0
+    for group in groups:
+        share = 1.0 if weights is None else float(weights[group].sum() / weights.sum())
+        total += share * share * float(values[group].var(ddof=1)) / group.size
+    return math.sqrt(total)
+
+
+def wilson(right: float, total: float) -> tuple[float, float]:
     r"""Return Wilson's 95 % score interval of a proportion.
 
     $$ \frac{p + z^2 / 2n \pm z \sqrt{p (1 - p) / n + z^2 / 4n^2}}{1 + z^2 / n} $$
@@ -82,7 +136,7 @@ def wilson(right: int, total: int) -> tuple[float, float]:
 
     Reference: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953
     """
-    p, z2 = right / total, Z * Z
+    p, z2 = float(right / total), Z * Z
     centre = p + z2 / (2 * total)
     half = Z * math.sqrt(p * (1 - p) / total + z2 / (4 * total * total))
     scale = 1 + z2 / total
@@ -90,32 +144,21 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return max(0.0, min((centre - half) / scale, p)), min(1.0, max((centre + half) / scale, p))
 
 
-def bootstrap(values: Scores) -> tuple[float, float]:
-    """Return the percentile bootstrap's 95 % interval of a mean.
-
-    The 2.5th and 97.5th percentile of the means of `NUM_RESAMPLES` samples of the same size,
-    drawn with replacement from a fixed seed.
-
-    Reference: Efron 1979, https://doi.org/10.1214/aos/1176344552
-    """
-    rng = np.random.default_rng(SEED)
-    rows = max(1, CHUNK // values.size)
-    means = [
-        values[rng.integers(values.size, size=(min(rows, NUM_RESAMPLES - done), values.size))]
-        .mean(axis=1)
-        .astype(np.float64)
-        for done in range(0, NUM_RESAMPLES, rows)
-    ]
-    low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
-    mean = float(values.mean())
-    return min(float(low), mean), max(float(high), mean)
-
-
-def paired(first: Sequence[ItemResult], second: Sequence[ItemResult]) -> Paired:
+def paired(
+    first: Sequence[ItemResult],
+    second: Sequence[ItemResult],
+    weights: Mapping[str, float] | None = None,
+) -> Paired:
     """Compare two models item by item.
 
-    Where all scores are 0 or 1: the exact McNemar test and the interval of Agresti and Min. Else
-    the sign-flip permutation test and the bootstrap of the differences.
+    Where all scores are 0 or 1 and weigh the same: the exact McNemar test and the interval of
+    Agresti and Min. Else the sign-flip permutation test of the weighted differences and the
+    bootstrap.
+
+    Args:
+        first: of one model.
+        second: of the other, on the same items.
+        weights: what each item counts, by id; None: all the same.
 
     Raises:
         ValueError: the two were not scored on the same items, or on none.
@@ -126,15 +169,39 @@ def paired(first: Sequence[ItemResult], second: Sequence[ItemResult]) -> Paired:
         raise ValueError(f"a paired test needs the same items on both sides; unmatched: {odd[:3]}")
     a = np.array([one[item] for item in one], dtype=np.float64)
     b = np.array([two[item] for item in one], dtype=np.float64)
+    weighed = None if weights is None else as_weights([weights[item] for item in one])
     difference = a - b
+    mean, means = average(difference, weighed), resampled(difference, weighed)
     wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
-    if binary(a) and binary(b):
+    if binary(a) and binary(b) and weighed is None:
         low, high = agresti_min(wins, losses, len(one))
         p, test = mcnemar(wins, losses), "exact McNemar test"
     else:
-        low, high = bootstrap(difference)
-        p, test = sign_flip(difference), "paired permutation test"
-    return Paired(float(difference.mean()), low, high, p, wins, losses, test)
+        low, high = ends(means, mean)
+        p = sign_flip(difference if weighed is None else difference * weighed)
+        test = "paired permutation test"
+    se, p_bootstrap = standard_error(difference, weighed), bootstrap_p(means, mean)
+    return Paired(mean, low, high, se, p, p_bootstrap, wins, losses, test)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Return p-values corrected for being several, by Holm's method.
+
+    The smallest of m is multiplied by m, the next by m - 1, and so on, and none is smaller than
+    the one before it. With the corrected ones, the chance of a single wrong claim among all of
+    them is at most the level, whatever depends on what.
+
+    Args:
+        p_values: by name.
+
+    Reference: Holm 1979, https://www.jstor.org/stable/4615733
+    """
+    found: dict[str, float] = {}
+    least = 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[name]))
+        found[name] = least
+    return {name: found[name] for name in p_values}
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -166,32 +233,3 @@ def agresti_min(wins: int, losses: int, total: int) -> tuple[float, float]:
     centre = (b - c) / n
     half = Z / n * math.sqrt(b + c - (b - c) ** 2 / n)
     return max(-1.0, centre - half), min(1.0, centre + half)
-
-
-def sign_flip(differences: Scores) -> float:
-    r"""Return the two-sided p-value of the paired permutation test.
-
-    If there is no difference, each item's difference is as likely to have the other sign. The
-    p-value is the share of sign patterns s with |sum s_i d_i| >= |sum d_i|: all patterns are
-    counted up to `EXACT` items that differ, else `NUM_FLIPS` are drawn from a fixed seed and the
-    observed one is added to both sides of the fraction.
-
-    Reference: Fisher 1935, The Design of Experiments, section 21.
-    """
-    values = differences[differences != 0]
-    # A tie must stay a tie under rounding.
-    bound = abs(float(values.sum())) - 1e-9 * float(np.abs(values).sum())
-    if values.size <= EXACT:
-        patterns = np.arange(1 << values.size)[:, None] >> np.arange(values.size)[None, :]
-        return float((np.abs(_signs(patterns & 1) @ values) >= bound).mean())
-    rng = np.random.default_rng(SEED)
-    rows = max(1, CHUNK // values.size)
-    hits = 0
-    for done in range(0, NUM_FLIPS, rows):
-        bits = rng.integers(2, size=(min(rows, NUM_FLIPS - done), values.size), dtype=np.int8)
-        hits += int((np.abs(_signs(bits) @ values) >= bound).sum())
-    return (hits + 1) / (NUM_FLIPS + 1)
-
-
-def _signs(bits: NDArray[Any]) -> Scores:
-    return 1.0 - 2.0 * bits

@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from evoforge.report import protocol as words
+from evoforge.report.by_task import broken
 from evoforge.report.result import PARTS
 
 Result = Mapping[str, Any]
 LEVEL = 0.05
 # Share of what merging changed, lost to rounding, from which it is worth a word.
 NOTABLE = 0.02
+# Share of answers cut at the limit of their length, above which a score hangs on that limit.
+CUT = 0.05
+SHORT = 12  # characters of a hash that people compare
 
 
 @dataclass(frozen=True)
@@ -125,11 +130,26 @@ def p_value(p: float) -> str:
     return "p<0.001" if p < 0.001 else f"p={p:.3f}"
 
 
+def judged_by(result: Result) -> list[str]:
+    """Return what scores were judged by, a sentence to a line."""
+    protocol = result["protocol"]
+    lines = [f"Protocol: {words.name(protocol)}, hash {str(protocol['hash'])[:SHORT]}."]
+    if tasks := words.parts(protocol):
+        lines.append(f"Its tasks: {'; '.join(tasks)}.")
+    return [*lines, *filter(None, [words.early(protocol)])]
+
+
 def reading(result: Result) -> list[str]:
     """Return what the results mean, a sentence or two to a line."""
     if result["winner"] is None:
         return [f"The run is {result['status']} and has no winner yet."]
-    return [*_against_best(result), *_curse(result), *_stored(result)]
+    cautions = filter(None, [broken(result), _cut(result)])
+    return [*_against_best(result), *_curse(result), *cautions, *_stored(result)]
+
+
+def comparisons(result: Result) -> int:
+    """Return how many baselines the winner was tested against."""
+    return sum(paired is not None for paired in result["paired"].values())
 
 
 def _against_best(result: Result) -> list[str]:
@@ -142,15 +162,19 @@ def _against_best(result: Result) -> list[str]:
     low, high = scale.number(paired["low"]), scale.number(paired["high"])
     unit = " points" if scale.percent else ""
     size = scale.number(abs(paired["difference"])) + unit
-    shown = f"[{low}, {high}], {p_value(paired['p']).replace('<', ' < ').replace('=', ' = ')}"
-    if paired["p"] >= LEVEL:
-        words = f"The winner is not clearly different from the best source, {best}: difference "
-        words += f"{scale.number(paired['difference'], sign=True)}{unit} {shown}"
+    # The corrected one, because the test items said which source is the best: if all are equal, one
+    # of many is soon better than the winner by chance.
+    p = paired["p_holm"]
+    shown = f"[{low}, {high}], {p_value(p).replace('<', ' < ').replace('=', ' = ')}"
+    if p >= LEVEL:
+        said = f"The winner is not clearly different from the best source, {best}: difference "
+        said += f"{scale.number(paired['difference'], sign=True)}{unit} {shown}"
     else:
         verb = "beats" if gain > 0 else "is worse than"
-        words = f"The winner {verb} the best source, {best}, by {size} {shown}"
-    items = result["winner"]["test"]["items"]
-    return [f"{words} ({paired['test']}, {items} test items, used once)."]
+        said = f"The winner {verb} the best source, {best}, by {size} {shown}"
+    items, count = result["winner"]["test"]["items"], comparisons(result)
+    how = paired["test"] + (f", by Holm's method for {count} baselines" if count > 1 else "")
+    return [f"{said} ({how}; {items} test items, used once)."]
 
 
 def _stored(result: Result) -> list[str]:
@@ -173,16 +197,37 @@ def _stored(result: Result) -> list[str]:
 
 
 def _curse(result: Result) -> list[str]:
-    search, test = result["winner"]["search"], result["winner"]["test"]
-    if search is None or test is None:
+    """Return how much the search flattered, and how much is to be expected of so many."""
+    found = result["winner"]["curse"]
+    if found is None:
         return []
     scale = Scale(in_percent(result))
-    excess = (search["score"] - test["score"]) * (1 if higher(result) else -1)
-    count = result["counts"]["candidates"]
-    tried = f"the best of {count} candidates" if count > 1 else "the only candidate"
-    gap = scale.number(abs(excess)) + (" points" if scale.percent else "")
-    if excess > 0:
-        words = f"{gap} better in the search than on the test items: being {tried} flatters a score"
-    else:
-        words = f"{gap} better on the test items than in the search, though it was {tried} there"
-    return [f"It scored {words}; trust the test column."]
+    unit = " points" if scale.percent else ""
+    count = found["candidates"]
+    who = f"the best of {count} candidates" if count > 1 else "the only candidate"
+    gap = scale.number(abs(found["optimism"])) + unit
+    side = "better" if found["optimism"] > 0 else "worse"
+    said = (
+        f"In the search {who} scored {scale.number(found['best'])} on {found['items']} items, "
+        f"{gap} {side} than the winner on the test items"
+    )
+    if count > 1 and found["if_equal"]:
+        flattery = scale.number(found["if_equal"]) + unit
+        said += f"; were all equally good, the best would look about {flattery} better than it is"
+    return [f"{said}: trust the test column."]
+
+
+def _cut(result: Result) -> str | None:
+    """Return a sentence if answers were often cut at the limit of their length."""
+    found = {
+        row.label: share
+        for row in rows(result)
+        if (share := (row.entry["test"] or {}).get("over_length", 0)) > CUT
+    }
+    if not found:
+        return None
+    said = ", ".join(f"{label} {share:.0%}" for label, share in found.items())
+    return (
+        f"Answers that were cut at the longest length allowed, on the test items: {said}; "
+        "these scores hang on task.max_new_tokens."
+    )

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from evoforge.path import Hop, hops, short
 from evoforge.record import Record
+from evoforge.report.by_task import by_task
 from evoforge.report.grid import Grid, grid
 from evoforge.report.lineage import merged
 from evoforge.report.result import PARTS
@@ -20,8 +21,10 @@ from evoforge.report.summary import (
     Result,
     Row,
     Scale,
+    comparisons,
     higher,
     in_percent,
+    judged_by,
     metric,
     p_value,
     reading,
@@ -30,12 +33,16 @@ from evoforge.report.summary import (
 
 # More groups or hops than this are cut short: all are in the recipe.
 MAX_GROUPS = MAX_HOPS = 40
+# What is said in a sentence where it is worth one.
+REMARKS = ("comma", "over_length", "violation")
+MAX_METRICS = 4
 PHASES = ("load", "merge", "generate", "score", "other", "total")
 
 
 def summary(record: Record, result: Result) -> RenderableType:
     """Return all tables of a run and what they mean, one below the other."""
-    parts: list[RenderableType] = [results(result), *map(Text, reading(result)), Text()]
+    said = [Text(line) for line in (*judged_by(result), *reading(result))]
+    parts: list[RenderableType] = [results(result), *_tasks(result), *said, Text()]
     if result["winner"] is not None:
         key = result["winner"]["recipe"]
         content, found = record.recipe(key).content, grid(record, key)
@@ -110,7 +117,37 @@ def results(result: Result) -> Table:
         if row.kind == "winner":
             table.add_section()
         table.add_row(*_cells(row, scale, extra))
+    if comparisons(result) > 1:
+        said = f"p: corrected for {comparisons(result)} comparisons by Holm's method"
+        table.caption, table.caption_justify = Text(said), "left"
     return table
+
+
+def _tasks(result: Result) -> list[RenderableType]:
+    """Return a row for each task of a suite; nothing for a task alone."""
+    models = {
+        row.label: row.entry for row in reversed(rows(result)) if row.kind == "winner" or row.best
+    }
+    found, scale = by_task(result, models), Scale(percent=True)
+    if not found:
+        return []
+    table = _table("Test scores by task (percent)")
+    table.add_column("task", overflow="fold")
+    table.add_column("metric")
+    for label in models:
+        table.add_column(Text(label), justify="right")
+    limited = any(row.limit is not None for row in found)
+    if limited:
+        table.add_column("at least", justify="right")
+    for row in found:
+        cells = [Text(row.task), Text(row.metric)]
+        cells += [Text(_share(score, scale)) for score in row.scores.values()]
+        table.add_row(*cells, *([Text(_share(row.limit, scale))] if limited else []))
+    return [table, Text()]
+
+
+def _share(value: float | None, scale: Scale) -> str:
+    return "-" if value is None else _number(value, scale)
 
 
 def _metrics(result: Result) -> list[str]:
@@ -119,7 +156,8 @@ def _metrics(result: Result) -> list[str]:
     for row in rows(result):
         test = row.entry["test"] or {}
         found |= dict.fromkeys(test.get("metrics", {}))
-    return [name for name in found if name != metric(result)]
+    beside = [n for n in found if n != metric(result) and "/" not in n and n not in REMARKS]
+    return beside[:MAX_METRICS]
 
 
 def _cells(row: Row, scale: Scale, extra: list[str]) -> list[Text]:
@@ -132,7 +170,8 @@ def _cells(row: Row, scale: Scale, extra: list[str]) -> list[Text]:
         cells.append(Text("failed" if failed else shown, style=style))
     against = row.paired
     # On a line of its own, or the labels have no room on 80 columns.
-    unsure = f"\n{p_value(against['p'])}" if against and against["p"] >= 0.001 else ""
+    p = against["p_holm"] if against else 0.0
+    unsure = f"\n{p_value(p)}" if p >= 0.001 else ""
     cells.append(Text(f"{scale.difference(against)}{unsure}" if against else ""))
     test = row.entry["test"] or {}
     for name in extra:
@@ -174,10 +213,15 @@ def seconds(result: Result) -> RenderableType:
         table.add_column(Text(name), justify="right")
     table.add_row(*(Text(f"{phases[name]:.1f}") for name in names))
     counts = result["counts"]
+    proxy = f", {counts['items_proxy']} by the proxy" if counts["items_proxy"] else ""
     return Group(
         table,
         Text(
             f"{counts['candidates']} candidates, {counts['evaluations']} evaluations, "
             f"{counts['cache_hits']} cache hits, {counts['failures']} failures"
+        ),
+        Text(
+            f"{counts['items']} items answered: {counts['items_search']} in the search{proxy}, "
+            f"{counts['items_baselines']} by baselines, {counts['items_winner']} by the winner"
         ),
     )

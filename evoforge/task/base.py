@@ -1,18 +1,22 @@
 """What every task is: items in three disjoint parts, a protocol, and scores for answers.
 
-A task knows texts; it does not know which model answers, nor how.
+A task knows texts; it does not know which model answers, nor how. It says what each item asks for
+(`evoforge.task.request`), and what each response is worth. An item's score never depends on other
+items; what items weigh in a set of them does, so a score is the weighted mean of its items'.
 """
 
-import re
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import Any, Literal, Protocol, get_args
 
 from evoforge.errors import ConfigError
 from evoforge.recipe import digest
+from evoforge.task.leaks import asked, check_disjoint
+from evoforge.task.leaks import normalized as normalized
+from evoforge.task.request import Request, Response
 
 Part = Literal["search", "select", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -27,26 +31,53 @@ class Item:
         question: what the model is asked.
         answers: accepted answers as text; the first is canonical.
         answer_number: the gold number of a maths item.
+        choices: what a multiple-choice item offers.
+        label: the place of the right choice.
         fields: everything else the data holds.
+        part: of the task.
+        stratum: the task of several that the item is of; samples hold as many of each.
     """
 
     id: str
     question: str
     answers: tuple[str, ...] = ()
     answer_number: float | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
+    label: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    part: Part = "search"
+    stratum: str = ""
 
 
 class ItemSource(Protocol):
-    """Where items come from: a generator, or files."""
+    """Where items come from: a generator, files, or a data set on the hub."""
 
     def rows(self, part: str) -> list[dict[str, Any]]:
-        """Return the rows of a part: `id`, `question` and `answers` or `answer_number`."""
+        """Return the rows of a part.
+
+        Each has `id` and `question`, and one of `answers`, `answer_number`, and `choices` with
+        `label`.
+        """
         ...
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a set of responses is worth.
+
+    Args:
+        score: of the main metric, in its own units.
+        fitness: higher is better.
+        metrics: of the whole set.
+    """
+
+    score: float
+    fitness: float
+    metrics: Mapping[str, float]
+
+
 class Task(ABC):
-    """Items, prompts and scores.
+    """Items, what they ask for, and scores.
 
     Args:
         name: what the task is called in tables.
@@ -72,27 +103,75 @@ class Task(ABC):
         """The name of the main metric."""
 
     @property
-    @abstractmethod
     def higher_is_better(self) -> bool:
         """The main metric's direction."""
+        return True
 
     @property
     @abstractmethod
-    def protocol(self) -> Mapping[str, Any]:
-        """Everything that decides a score beside the model and the items, as JSON values."""
+    def settings(self) -> Mapping[str, Any]:
+        """Everything that decides a score beside the model and the items, as JSON values.
+
+        What holds in the search alone (it is cut short where reports are not) is under `search`.
+        """
 
     @abstractmethod
-    def prompt(self, item: Item) -> str:
-        """Return what the model is given to continue."""
+    def request(self, item: Item) -> Request:
+        """Return what the model is asked."""
 
     @abstractmethod
-    def score(self, item: Item, completion: str) -> dict[str, float]:
-        """Return every metric of one answer."""
+    def score(self, item: Item, response: Response) -> dict[str, float]:
+        """Return every metric of one response, the main one among them."""
+
+    def prepare(self, tokenizer: Any) -> None:
+        """Tell the task which tokenizer the models have; most tasks do not care.
+
+        Args:
+            tokenizer: transformers' own.
+
+        Raises:
+            ConfigError: the task needs another, such as one with a chat template.
+        """
+        del tokenizer
+
+    @property
+    def proxy(self) -> "Task | None":
+        """A task on the same items that costs less, if there is one."""
+        return None
+
+    def weights(self, items: Sequence[Item]) -> tuple[float, ...]:
+        """Return what each item of a set counts in its score; the sum is 1.
+
+        A score is the weighted mean of its items' scores.
+        """
+        return (1 / len(items),) * len(items)
+
+    def judge(self, items: Sequence[Item], metrics: Sequence[Mapping[str, float]]) -> Judgement:
+        """Return what the responses to a set of items are worth together.
+
+        Args:
+            items: at least one.
+            metrics: of each item's response, from `score`.
+        """
+        main = [found[self.metric] for found in metrics]
+        score = sum(w * m for w, m in zip(self.weights(items), main, strict=True))
+        means = {name: fmean(found[name] for found in metrics) for name in metrics[0]}
+        fitness = score if self.higher_is_better else -score
+        return Judgement(score, fitness, {**means, self.metric: score})
+
+    def protocol(self, part: Part) -> Mapping[str, Any]:
+        """Return the settings that hold in a part."""
+        rest = dict(self.settings)
+        search = rest.pop("search", None)
+        return {**rest, "search": search} if search and part == "search" else rest
+
+    def protocol_hash(self, part: Part) -> str:
+        """Return the identity of a part's protocol."""
+        return self._hashes[part]
 
     @cached_property
-    def protocol_hash(self) -> str:
-        """The identity of the protocol."""
-        return digest(dict(self.protocol))
+    def _hashes(self) -> dict[Part, str]:
+        return {part: digest(dict(self.protocol(part))) for part in PARTS}
 
     @cached_property
     def items_hash(self) -> str:
@@ -100,45 +179,64 @@ class Task(ABC):
         return digest(
             [
                 [part, item.id, item.question, list(item.answers), item.answer_number]
+                + ([list(item.choices), item.label] if item.choices else [])
                 for part in PARTS
-                for item in self._parts[part]
+                for item in self.items(part)
             ]
         )
 
-    def fitness(self, score: float) -> float:
-        """Return a score as a number where higher is better."""
-        return score if self.higher_is_better else -score
 
-
-def _items(task: str, part: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
+def _items(task: str, part: Part, rows: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
     if not rows:
         raise ConfigError(f"the {part} part of {task} has no items; set task.items")
-    return tuple(_item(task, part, row) for row in rows)
+    return tuple(read_item(task, f"the {part} part", row, part) for row in rows)
 
 
-def _item(task: str, part: str, row: Mapping[str, Any]) -> Item:
+def read_item(task: str, where: str, row: Mapping[str, Any], part: Part = "search") -> Item:
+    """Return the item of a row.
+
+    Args:
+        task: the task's name.
+        where: the row is from, for errors.
+        row: see `ItemSource.rows`.
+        part: of the task.
+
+    Raises:
+        ConfigError: the row lacks something, or something in it is of the wrong kind.
+    """
     rest = dict(row)
     try:
         name, question = str(rest.pop("id")), str(rest.pop("question"))
     except KeyError as error:
-        raise ConfigError(f"an item of the {part} part of {task} has no {error.args[0]}") from None
-    given = rest.pop("answers", [])
-    number = rest.pop("answer_number", None)
-    if not isinstance(given, list | tuple):
-        raise ConfigError(f"answers of the item {name} of {task} must be a list, got {given!r}")
+        raise ConfigError(f"an item of {where} of {task} has no {error.args[0]}") from None
+    given, choices = rest.pop("answers", None) or [], rest.pop("choices", None) or []
+    number, label = rest.pop("answer_number", None), rest.pop("label", None)
+    for key, value in (("answers", given), ("choices", choices)):
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{key} of the item {name} of {task} must be a list, got {value!r}")
     if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
         raise ConfigError(
             f"answer_number of the item {name} of {task} must be a number, got {number!r}"
         )
-    if not given and number is None:
-        raise ConfigError(f"the item {name} of {task} has neither answers nor answer_number")
-    answers = tuple(map(str, given))
-    return Item(name, question, answers, None if number is None else float(number), rest)
-
-
-def normalized(text: str) -> str:
-    """Return a text as it is compared between parts: one form of characters, no white space."""
-    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).casefold()
+    if choices and not (type(label) is int and 0 <= label < len(choices)):
+        raise ConfigError(
+            f"label of the item {name} of {task} must be the place of the right one of its "
+            f"{len(choices)} choices, counted from 0, got {label!r}"
+        )
+    if not given and number is None and not choices:
+        raise ConfigError(
+            f"the item {name} of {task} has none of answers, answer_number and choices"
+        )
+    return Item(
+        name,
+        question,
+        tuple(map(str, given)),
+        None if number is None else float(number),
+        tuple(map(str, choices)),
+        label if choices else None,
+        rest,
+        part,
+    )
 
 
 def _check_ids(task: str, parts: Mapping[Part, Sequence[Item]]) -> None:
@@ -155,12 +253,7 @@ def _check_ids(task: str, parts: Mapping[Part, Sequence[Item]]) -> None:
 
 
 def _check_disjoint(parts: Mapping[Part, Sequence[Item]]) -> None:
-    seen: dict[str, tuple[str, str]] = {}
-    for part, items in parts.items():
-        for item in items:
-            where = seen.setdefault(normalized(item.question), (part, item.id))
-            if where[0] != part:
-                raise ConfigError(
-                    f"{item.id} of the {part} part asks the same as {where[1]} of the {where[0]} "
-                    "part; search, select and test must share no item: set task.items"
-                )
+    """Refuse parts that share an item."""
+    check_disjoint(
+        {part: [asked({**i.fields, **vars(i)}) for i in items] for part, items in parts.items()}
+    )

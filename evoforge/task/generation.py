@@ -1,28 +1,55 @@
-"""Tasks that are answered by generating text, judged by the last number in it."""
+"""Tasks that are answered by generating text, judged by the last number in it, or by the text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evoforge.errors import ConfigError
 from evoforge.task.base import PARTS, Item, ItemSource, Task
+from evoforge.task.contexts import Contexts, TooLong
+from evoforge.task.judges import Form, Judge, Kind, make_judge
 from evoforge.task.language import Language
-from evoforge.task.metrics import EXTRACTIONS, Extraction, last_number, same_number
+from evoforge.task.limits import Limits
+from evoforge.task.metrics import Extraction
+from evoforge.task.prompts import prompt_is
+from evoforge.task.protocols import JAPANESE, settle
+from evoforge.task.request import Generate, Response
+from evoforge.task.rouge import Tokens
+from evoforge.task.text_scoring import TextScoring
 
 
 class Generation(Task):
-    """Greedy generation; right if the last number is the gold one, in the wanted language.
+    """Greedy generation, judged by number or by text, in the wanted language.
 
-    Metrics of an answer: `acc` (the number is right), and with a language rule `lang` (the
-    language is right) and `acc_lang` (both), which then is the main one.
+    Metrics of an answer: the judge's (`acc`, `exact_match`, `rouge2`, `rougel`); with a language
+    rule `lang` (the language is right) and the judge's with `_lang` behind it (both), which then is
+    the main one; `comma` (the number read depends on commas, signs and the like) and, without a cap
+    at the gold length, `over_length` (it came to the limit). An option that is null is the
+    protocol's.
 
     Args:
         name: what the task is called in tables.
         items: where its items come from.
-        prompt: the prompt, with `{question}` once.
+        prompt: the prompt, with `{question}` once, and other fields in braces.
+        protocol: `robust`, `sakana` or `jp_stable`; see `evoforge.task.protocols`.
+        description: what stands before shots and prompt; the system message of a chat.
+        shots: `count`, `draw` (`random`, `stratified`, `first`), `seed`, `rows`, `without`, and
+            `answer` (what a shot answers, such as `{solution}`); None for none. See `Shots`.
+        chat: whether prompts go through the model's chat template.
+        special_tokens: whether the tokenizer adds those that it adds by itself.
+        too_long: what goes when a prompt does not fit: `shots`, `sentences`, `cut` or `refuse`.
         max_new_tokens: the longest answer.
+        gold_length_plus: an answer has at most as many tokens as the longest gold answer and so
+            many more; None for no such limit.
         stop: texts that end an answer; they are cut off.
-        extraction: how the number is read: `robust` or `sakana`.
+        judge: `number`, `exact_match`, `rouge2` or `rougel`.
+        extraction: how a number is read: `robust`, `sakana` or `integer`.
+        form: how texts are compared in `exact_match`: `robust` or `ja`.
+        tokens: what ROUGE counts: `char`, `mecab`, or the `model`'s tokens.
         language: the language rule's options (`code`, `rule`, `threshold`), or None for any.
+        search_stops: what ends an answer early in the search alone: `repeats` (one cycle of tokens
+            so many times), `phrase` (a regular expression, with its sentence), `max_new_tokens`.
+        proxy: a gold text such as `答えは{answer_number}です。`, whose probability stands in for
+            the score where a fitness asks for a cheaper one; or None.
 
     Raises:
         ConfigError: an option makes no sense, or the items do not (see `Task`).
@@ -34,78 +61,126 @@ class Generation(Task):
         name: str,
         items: ItemSource,
         prompt: str,
-        max_new_tokens: int = 256,
-        stop: Sequence[str] = (),
-        extraction: Extraction = "robust",
+        protocol: str = "robust",
+        description: str = "",
+        shots: Mapping[str, Any] | None = None,
+        chat: bool = False,
+        special_tokens: bool | None = None,
+        too_long: TooLong = "shots",
+        max_new_tokens: int | None = None,
+        gold_length_plus: int | None = None,
+        stop: Sequence[str] | None = None,
+        judge: Kind = "number",
+        extraction: Extraction | None = None,
+        form: Form = "robust",
+        tokens: Tokens = "char",
         language: Mapping[str, Any] | None = None,
+        search_stops: Mapping[str, Any] | None = None,
+        proxy: str | None = None,
     ) -> None:
-        if prompt.count("{question}") != 1:
-            raise ConfigError(
-                f"prompt must hold {{question}} once, got {prompt!r}; set task.prompt"
-            )
-        if max_new_tokens < 1:
-            raise ConfigError(
-                f"max_new_tokens must be at least 1, got {max_new_tokens}; set task.max_new_tokens"
-            )
-        if isinstance(stop, str) or not all(isinstance(t, str) and t for t in stop):
-            raise ConfigError(
-                f"stop must be a list of texts that are not empty, got {stop!r}; set task.stop"
-            )
-        if extraction not in EXTRACTIONS:
-            raise ConfigError(
-                f"extraction must be one of {', '.join(EXTRACTIONS)}, got {extraction}; "
-                "set task.extraction"
-            )
+        asked: dict[str, Any] = {"description": description, "shots": shots, "chat": chat}
+        answered = {"max_new_tokens": max_new_tokens, "stop": stop, "extraction": extraction}
+        wanted = None if language is None else {**JAPANESE, **language}
+        self._settled, self._changed = settle(
+            protocol, {**asked, **answered, "special_tokens": special_tokens, "language": wanted}
+        )
+        self._limits = Limits(
+            max_new_tokens=self._settled["max_new_tokens"],
+            stop=self._settled["stop"],
+            gold_length_plus=gold_length_plus,
+            search_stops=search_stops,
+        )
+        self._judge = make_judge(judge, self._settled["extraction"], form, tokens)
+        self.language = _language(self._settled["language"])
+        _check_prompt(prompt)
         super().__init__(name=name, items=items)
-        for part in PARTS:
-            for item in self.items(part):
-                if item.answer_number is None:
-                    raise ConfigError(f"the item {item.id} of {name} has no answer_number")
-        self.template = prompt
-        self.max_new_tokens = max_new_tokens
-        self.stop = tuple(stop)
-        self.extraction: Extraction = extraction
-        self.language = None if language is None else _language(language)
+        _check_gold(self, self._judge, gold_length_plus)
+        asked |= {"prompt": prompt, "too_long": too_long}
+        asked |= {"special_tokens": self._settled["special_tokens"]}
+        asked |= {"shots": None if shots is None else {"answer": "{answer}", **shots}}
+        self._contexts = Contexts(self, items, **asked)
+        self._parts["test"] = self._contexts.order("test")
+        self._named = {"task": name, "kind": "generation", "protocol": protocol}
+        self._proxy = (
+            None
+            if proxy is None
+            else TextScoring(name=f"{name}_proxy", items=items, text=proxy, **asked)
+        )
 
     @property
     def metric(self) -> str:
-        """`acc_lang` with a language rule, else `acc`."""
-        return "acc" if self.language is None else "acc_lang"
+        """The judge's metric, with `_lang` behind it where there is a language rule."""
+        return self._judge.metric + ("" if self.language is None else "_lang")
 
     @property
-    def higher_is_better(self) -> bool:
-        """Accuracy is better the higher it is."""
-        return True
+    def settings(self) -> Mapping[str, Any]:
+        """The prompt, how answers are generated, and how they are judged.
 
-    @property
-    def protocol(self) -> Mapping[str, Any]:
-        """The prompt, how answers are generated, and how they are judged."""
+        `protocol_changed` lists the options that are not the protocol's; `prompt_is` says whether
+        the prompt is a published one, to the letter, or an own one.
+        """
         return {
-            "task": self.name,
-            "kind": "generation",
-            "prompt": self.template,
-            "decoding": "greedy",
-            "max_new_tokens": self.max_new_tokens,
-            "stop": list(self.stop),
-            "extraction": self.extraction,
+            **self._named,
+            "protocol_changed": self._changed,
+            **self._contexts.settings,
+            "prompt_is": prompt_is(self._contexts.template.text),
+            **self._limits.settings,
+            **self._judge.settings,
             "language": None if self.language is None else self.language.protocol,
             "metric": self.metric,
         }
 
-    def prompt(self, item: Item) -> str:
-        """Return the template with the question in it."""
-        return self.template.replace("{question}", item.question)
+    @property
+    def proxy(self) -> TextScoring | None:
+        """How likely a gold text is after the same prompts."""
+        return self._proxy
 
-    def score(self, item: Item, completion: str) -> dict[str, float]:
-        """Return `acc`, and with a language rule `lang` and `acc_lang`; each 0 or 1."""
-        right = same_number(last_number(completion, self.extraction), item.answer_number)
-        if self.language is None:
-            return {"acc": float(right)}
-        spoken = self.language.holds(completion)
-        return {"acc": float(right), "lang": float(spoken), "acc_lang": float(right and spoken)}
+    def prepare(self, tokenizer: Any) -> None:
+        """Take the models' tokenizer; see `Task.prepare`."""
+        self._contexts.check(tokenizer)
+        self._judge.prepare(tokenizer)
+
+    def request(self, item: Item) -> Generate:
+        """Return the item's context, to be continued."""
+        return self._limits.generate(self._contexts.of(item), item)
+
+    def score(self, item: Item, response: Response) -> dict[str, float]:
+        """Return every metric of an answer, each in [0, 1]."""
+        found = self._judge.score(item, response.text)
+        if self.language is not None:
+            spoken = float(self._speaks(item, response.text))
+            found |= {"lang": spoken, self.metric: found[self._judge.metric] * spoken}
+        if self._limits.gold_length_plus is not None:
+            return found  # there, most answers come to the limit, and are meant to
+        return {**found, "over_length": float(response.reason == "length")}
+
+    def _speaks(self, item: Item, text: str) -> bool:
+        """Whether an answer is in the language, or repeats a gold text that is not: UFO."""
+        assert self.language is not None
+        if self.language.holds(text):
+            return True
+        return self._judge.metric != "acc" and not self.language.holds(item.answers[0])
 
 
-def _language(options: Mapping[str, Any]) -> Language:
+def _check_prompt(prompt: str) -> None:
+    name = "{question}" if "{question}" in prompt else "{input}"
+    if prompt.count(name) != 1:
+        raise ConfigError(f"prompt must hold {{question}} once, got {prompt!r}; set task.prompt")
+
+
+def _check_gold(task: Task, judge: Judge, gold_length_plus: int | None) -> None:
+    for part in PARTS:
+        for item in task.items(part):
+            lacking = judge.lacks(item)
+            if gold_length_plus is not None and not item.answers:
+                lacking = "answers, which gold_length_plus needs"
+            if lacking:
+                raise ConfigError(f"the item {item.id} of {task.name} has no {lacking}")
+
+
+def _language(options: Mapping[str, Any] | None) -> Language | None:
+    if options is None:
+        return None
     known = ("code", "rule", "threshold")
     if unknown := sorted(set(options) - set(known)):
         raise ConfigError(

@@ -1,11 +1,13 @@
 """Reading a number out of an answer."""
 
+import math
 import re
 from typing import Literal, get_args
 
-Extraction = Literal["robust", "sakana"]
+Extraction = Literal["robust", "sakana", "integer"]
 EXTRACTIONS: tuple[Extraction, ...] = get_args(Extraction)
 
+_INTEGER = re.compile(r"-?[0-9.,]+")
 _SAKANA = re.compile(r"\d*\.?\d+")
 # Full-width forms as their ASCII twins, and the minus sign. All of NFKC would be too much: it turns
 # the square of a unit into a 2.
@@ -26,6 +28,8 @@ def last_number(text: str, how: Extraction = "robust") -> float | None:
 
     `robust` reads full-width digits, thousands commas and signs as a reader does. `sakana` is the
     published evaluator of the paper with its quirks: `1,234` is 234, `-5` is 5, `3.` is 3.
+    `integer` is the Japanese harness's: the last run of digits, commas and points, if it is a whole
+    number.
 
     Example:
         >>> last_number("合計は1,234円です。"), last_number("合計は1,234円です。", "sakana")
@@ -34,8 +38,19 @@ def last_number(text: str, how: Extraction = "robust") -> float | None:
     if how == "sakana":
         found = _SAKANA.findall(text)
         return float(found[-1].replace(",", "")) if found else None
+    if how == "integer":
+        return _last_integer(text)
     found = _NUMBER.findall(text.translate(_WIDE))
     return float(found[-1].replace(",", "")) if found else None
+
+
+def _last_integer(text: str) -> float | None:
+    found = _INTEGER.findall(text)
+    try:
+        number = float(found[-1].strip(".").replace(",", "")) if found else math.nan
+    except ValueError:  # a run such as "1.2.3" or a lone comma, on which the harness itself stops
+        return None
+    return number if number.is_integer() else None
 
 
 def same_number(first: float | None, second: float | None) -> bool:

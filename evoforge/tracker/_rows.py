@@ -13,7 +13,7 @@ from evoforge.tracker.base import Named, Scored
 
 LONGEST_REASON = 300
 GENE_FACTS = ("names", "low", "high", "kinds")
-RESULT_COLUMNS = ("name", "part", "score", "low", "high")
+RESULT_COLUMNS = ("name", "part", "score", "low", "high", "se")
 
 
 def genes(news: Scored, names: Sequence[str]) -> dict[str, float]:
@@ -25,7 +25,10 @@ def genes(news: Scored, names: Sequence[str]) -> dict[str, float]:
 
 
 def candidate_row(news: Scored) -> dict[str, Any]:
-    """Return what became of a candidate; a failure has its reason instead of a fitness of -inf."""
+    """Return what became of a candidate; a failure has its reason instead of a fitness of -inf.
+
+    What a proxy said has names of its own, so that it is never taken for a score.
+    """
     candidate, evaluation = news.candidate, news.evaluation
     row: dict[str, Any] = {
         "index": news.index,
@@ -36,8 +39,13 @@ def candidate_row(news: Scored) -> dict[str, Any]:
         "status": evaluation.status,
         "failed": int(evaluation.status == "failed"),
         "cached": int(candidate.cached),
+        "items": news.items,
+        "proxy": int(evaluation.proxy),
     }
-    if evaluation.status == "ok":
+    if evaluation.status == "ok" and evaluation.proxy:
+        row["proxy_score"] = evaluation.score
+        row |= {f"proxy_metric/{name}": value for name, value in evaluation.metrics.items()}
+    elif evaluation.status == "ok":
         row |= {"score": evaluation.score, "fitness": evaluation.fitness}
         row |= {f"metric/{name}": value for name, value in evaluation.metrics.items()}
     else:
@@ -82,13 +90,16 @@ def table_line(news: Scored, named: Mapping[str, float], recipe: Recipe) -> dict
         recipe: its recipe.
     """
     candidate, evaluation = news.candidate, news.evaluation
-    ok = evaluation.status == "ok"
+    ok = evaluation.status == "ok" and not evaluation.proxy
     line = {
         "index": news.index,
         "generation": candidate.generation,
         "position": candidate.position,
         "status": evaluation.status,
         "cached": candidate.cached,
+        "items": news.items,
+        "proxy": evaluation.proxy,
+        "proxy_score": evaluation.score if evaluation.proxy else None,
         "score": evaluation.score if ok else None,
         "fitness": evaluation.fitness if ok else None,
         "recipe": candidate.recipe,
@@ -116,37 +127,49 @@ def named_summary(news: Named) -> dict[str, Any]:
 
 
 def result_lines(result: Mapping[str, Any]) -> Iterator[list[Any]]:
-    """Yield name, part, score, low and high of the winner and of every baseline."""
+    """Yield name, part, score, low, high and standard error of the winner and every baseline."""
     everyone = {"winner": result.get("winner") or {}}
     for name, parts in (result.get("baselines") or {}).items():
         everyone[f"baseline:{name.removeprefix('baseline:')}"] = parts
     for name, parts in everyone.items():
         for part, found in parts.items():
             if isinstance(found, Mapping) and "score" in found:
-                yield [name, part, found["score"], found.get("low"), found.get("high")]
+                yield [name, part, *(found.get(key) for key in RESULT_COLUMNS[2:])]
 
 
 def role_lines(scores: Mapping[tuple[str, str], float | None]) -> Iterator[list[Any]]:
     """Yield the same for a run without a result: scores by name and part."""
     for (name, part), score in scores.items():
-        yield [name, part, score, None, None]
+        yield [name, part, score, None, None, None]
 
 
 def result_summary(line: Sequence[Any]) -> dict[str, Any]:
     """Return the summary entries of one of these lines."""
-    name, part, score, low, high = line
+    name, part, score, low, high, se = line
     key = f"{_key(name)}/{part}"
-    ends = {key: score, f"{key}_low": low, f"{key}_high": high}
+    ends = {key: score, f"{key}_low": low, f"{key}_high": high, f"{key}_se": se}
     return {name: value for name, value in ends.items() if value is not None}
 
 
 def winner_summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the winner's path as summary entries; nothing if it has none."""
-    path = (result.get("winner") or {}).get("path")
-    if not path:
-        return {}
-    numbers = {f"winner/path/{name}": value for name, value in path["statistics"].items()}
-    return {"winner/path": short(hops({"path": path["hops"]})), **numbers}
+    """Return what else there is to say of the winner: how the search flattered it, its path."""
+    won = result.get("winner") or {}
+    curse, path = won.get("curse"), won.get("path")
+    found: dict[str, Any] = {}
+    if curse:
+        names = ("candidates", "items", "optimism", "if_equal")
+        found |= {f"winner/{name}": curse[name] for name in names if curse[name] is not None}
+    if path:
+        found["winner/path"] = short(hops({"path": path["hops"]}))
+        found |= {f"winner/path/{name}": value for name, value in path["statistics"].items()}
+    return found
+
+
+def protocol_summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the scores were judged by: its hash, its name, and whose prompt it is."""
+    protocol = result.get("protocol") or {}
+    keys = ("task", "protocol", "prompt_is", "hash", "search_hash")
+    return {f"protocol/{key}": protocol[key] for key in keys if protocol.get(key)}
 
 
 def _key(name: str) -> str:

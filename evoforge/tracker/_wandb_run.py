@@ -96,9 +96,9 @@ class WandbRun:
 
     def stage(self, config: Mapping[str, Any], tags: Sequence[str], best: str) -> None:
         """Note a search; `best` is `max` or `min`."""
-        for key in ("candidate/score", "generation/best_so_far", "generation/best"):
-            axis = f"{key.split('/')[0]}/index"
-            self._run.define_metric(key, step_metric=axis, summary=best)
+        # Not a candidate's score: on few items, or by the proxy, it says too little to be the best.
+        for key in ("generation/best_so_far", "generation/best"):
+            self._run.define_metric(key, step_metric="generation/index", summary=best)
         self._run.tags = list(dict.fromkeys([*(self._run.tags or ()), *tags]))
         self._run.config.update(config, allow_val_change=True)
 

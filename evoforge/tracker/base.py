@@ -96,11 +96,24 @@ class Staged:
 
 @dataclass(frozen=True)
 class Scored:
-    """A candidate has its evaluation; `index` counts the candidates of the run from 0."""
+    """A candidate has its evaluation.
+
+    Args:
+        index: counts the candidates of the run from 0.
+        candidate: what was asked.
+        evaluation: what became of it.
+        items: how many items it was judged on; within a generation they can differ.
+    """
 
     index: int
     candidate: CandidateRecord
     evaluation: Evaluation
+    items: int
+
+    @property
+    def score(self) -> float | None:
+        """Its score on the task; None of a failure, and of one that a proxy alone has judged."""
+        return None if self.evaluation.proxy else self.evaluation.score
 
 
 @dataclass(frozen=True)
@@ -111,14 +124,18 @@ class Told:
         index: counts the generations of the run from 0.
         stage: the search it belongs to.
         generation: counts the generations of the stage from 0.
-        best_so_far: the score of the best candidate of the stage; None while all failed.
+        best_so_far: the score of the best candidate of the stage; None while there is none. Only
+            those count that answered as many items as any in their generation.
         hops: how many hops that candidate's path has; None if it has no path.
-        best: the score of the generation's best candidate; None if all failed, as the next three.
-        mean: of the scores.
+        best: the score of the generation's best candidate among those; None if there is none, as
+            the next three.
+        mean: of all scores.
         std: of the scores.
         min: of the scores.
         spread: the standard deviation of the genes over the population, mean over the genes.
         failures: how many candidates failed.
+        screened: how many candidates a proxy alone has judged.
+        items: the most items that a candidate was judged on.
         hits: how many results came from the cache.
         seconds: the time of all new evaluations.
     """
@@ -134,6 +151,8 @@ class Told:
     min: float | None
     spread: float
     failures: int
+    screened: int
+    items: int
     hits: int
     seconds: float
 
@@ -152,9 +171,14 @@ News = Staged | Scored | Told | Named
 
 @dataclass
 class _Stage:
-    """What is known of one search, also when others came after it."""
+    """What is known of one search, also when others came after it.
+
+    `settled` is the best of its complete generations, `best` also of the one that goes on: there
+    somebody may still answer more items, beside whom the best so far does not count.
+    """
 
     candidates: int = 0
+    settled: Evaluation | None = None
     best: Evaluation | None = None
     path: tuple[Hop, ...] = ()
     history: list[float] = field(default_factory=list)
@@ -182,6 +206,7 @@ class Progress:
         self._stages: dict[str, _Stage] = {}
         self._mark = 0
         self._open: list[Scored] = []  # scored since the last complete generation
+        self._sizes: dict[str, int] = {}  # number of items by set
 
     @property
     def _now(self) -> "_Stage":
@@ -235,27 +260,38 @@ class Progress:
     def _scored(self, candidate: CandidateRecord) -> Scored:
         assert candidate.evaluation is not None  # the journal sets it in the same transaction
         evaluation = self.record.evaluation(candidate.evaluation)
-        scored = Scored(self.candidates, candidate, evaluation)
+        scored = Scored(self.candidates, candidate, evaluation, self._size(evaluation.item_set))
         self._open.append(scored)
         self.candidates += 1
         self.failures += evaluation.status == "failed"
         self.hits += candidate.cached
         stage = self._of(candidate.stage)
         stage.candidates += 1
-        if evaluation.status == "ok" and (
-            stage.best is None or evaluation.fitness > stage.best.fitness
-        ):
-            stage.best = evaluation
-            stage.path = hops(self.record.recipe(evaluation.recipe).content)
+        self._find_best(stage)
         return scored
+
+    def _size(self, item_set: str) -> int:
+        if item_set not in self._sizes:
+            self._sizes[item_set] = len(self.record.items(item_set))
+        return self._sizes[item_set]
+
+    def _find_best(self, stage: _Stage) -> None:
+        """Note the best of a stage, the generation that goes on included."""
+        before, best = stage.best, stage.settled
+        for row in _finished(self._open):
+            if best is None or row.evaluation.fitness > best.fitness:
+                best = row.evaluation
+        stage.best = best
+        if best is not None and (before is None or best.recipe != before.recipe):
+            stage.path = hops(self.record.recipe(best.recipe).content)
 
     def _told(self, stage: str, generation: int) -> Told:
         rows, self._open = self._open, []
-        evaluations = [row.evaluation for row in rows]
-        ok = [e for e in evaluations if e.status == "ok" and e.score is not None]
-        scores = np.array([e.score for e in ok], dtype=np.float64)
-        genomes = np.array([row.candidate.genome for row in rows])
         known = self._of(stage)
+        known.settled = known.best
+        ok = [row for row in rows if row.score is not None]
+        scores = np.array([row.score for row in ok], dtype=np.float64)
+        genomes = np.array([row.candidate.genome for row in rows])
         so_far = known.best.score if known.best else None
         fresh = [row.evaluation for row in rows if not row.candidate.cached]
         told = Told(
@@ -264,12 +300,14 @@ class Progress:
             generation=generation,
             best_so_far=so_far,
             hops=len(known.path) or None,
-            best=max(ok, key=lambda e: e.fitness).score if ok else None,
+            best=max(_finished(ok), key=lambda r: r.evaluation.fitness).score if ok else None,
             mean=float(scores.mean()) if ok else None,
             std=float(scores.std()) if ok else None,
             min=float(scores.min()) if ok else None,
             spread=float(genomes.std(axis=0).mean()) if rows else 0.0,
-            failures=sum(e.status == "failed" for e in evaluations),
+            failures=sum(row.evaluation.status == "failed" for row in rows),
+            screened=sum(row.evaluation.proxy and row.evaluation.status == "ok" for row in rows),
+            items=max((row.items for row in ok), default=0),
             hits=sum(row.candidate.cached for row in rows),
             seconds=sum(sum(e.seconds.values()) for e in fresh),
         )
@@ -278,3 +316,9 @@ class Progress:
         if so_far is not None:
             known.history.append(so_far)
         return told
+
+
+def _finished(rows: Sequence[Scored]) -> list[Scored]:
+    """Return those that have a score on as many items as any."""
+    most = max((row.items for row in rows if row.score is not None), default=0)
+    return [row for row in rows if row.score is not None and row.items == most]

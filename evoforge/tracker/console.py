@@ -194,6 +194,7 @@ class Console(Tracker):
             f"best {_number(told.best)} (so far {_number(told.best_so_far)}{_also(told.hops)})",
             f"mean {_number(told.mean)}",
             self._share()[1],
+            f"{told.screened} screened out" if told.screened else "",
             f"{told.failures} failed" if told.failures else "",
             f"{told.hits} cached" if told.hits else "",
             f"{_clock(left)} left" if left is not None else "",

@@ -176,7 +176,8 @@ class Wandb(Tracker):
         courier.send(partial(self._run.summary, {"status": status}))
         for entry in entries:
             courier.send(partial(self._run.summary, entry))
-        courier.send(partial(self._run.summary, _rows.winner_summary(result or {})))
+        more = _rows.winner_summary(result or {}) | _rows.protocol_summary(result or {})
+        courier.send(partial(self._run.summary, more))
         courier.send(partial(self._run.results, _rows.RESULT_COLUMNS, lines))
         self._log_winner(courier, result)
         # Last, because it may be large and nothing waits for it.

@@ -4,6 +4,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evoforge.baseline import baselines
 from evoforge.errors import ConfigError, MergeError
+from evoforge.evaluator._decode import Decoder
 from evoforge.evaluator.hf import Hf
 from evoforge.merge.base import Mergers
 from evoforge.merge.ties import Ties
@@ -44,7 +45,7 @@ def test_answers_are_those_of_plain_generate(pool, merger, task, pico):
     tokenizer = AutoTokenizer.from_pretrained(pico["a"])
     assert found.status == "ok", found.reason
     for item, result in zip(task.items("search"), found.results, strict=True):
-        prompt = tokenizer(task.prompt(item), return_tensors="pt")
+        prompt = tokenizer(task.request(item).context.text, return_tensors="pt")
         output = model.generate(**prompt, do_sample=False, max_new_tokens=8)
         answer = output[0, prompt["input_ids"].shape[1] :]
         assert result.item == item.id
@@ -109,32 +110,41 @@ def test_weights_that_are_not_finite_are_a_failure_and_do_not_stay(pool, merger,
     assert again.results == expected.results
 
 
-def test_running_out_of_memory_is_tried_once_with_half_the_batch(pool, merger, task, monkeypatch):
-    evaluator = Hf(task, pool, batch_size=16)
-    whole = evaluator._continue
-    sizes = []
+class Small:
+    """A decoder that has memory for so many answers at once."""
 
-    def small(batch):
-        sizes.append(len(batch))
-        if len(batch) > 8:
+    sizes: list[int]
+    room = 8
+
+    def __init__(self, *given, batch_size, **more):
+        self.real = Decoder(*given, batch_size=batch_size, **more)
+        self.sizes.append(batch_size)
+
+    def generate(self, prompts):
+        if self.real.batch_size > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(batch)
+        return self.real.generate(prompts)
 
-    monkeypatch.setattr(evaluator, "_continue", small)
+
+def test_running_out_of_memory_is_tried_once_with_half_the_batch(pool, merger, task, monkeypatch):
+    expected = Hf(task, pool).evaluate(candidate(pool, merger, "a"), task.items("search"))
+    Small.sizes = []
+    monkeypatch.setattr("evoforge.evaluator.hf.Decoder", Small)
+    evaluator = Hf(task, pool, batch_size=16)
     found = evaluator.evaluate(candidate(pool, merger, "a"), task.items("search"))
     assert found.status == "ok"
-    assert sizes == [16, 8, 8, 4]
+    assert Small.sizes == [16, 8]
+    assert found.results == expected.results
 
 
 def test_running_out_of_memory_twice_is_a_failure(pool, merger, task, monkeypatch):
-    evaluator = Hf(task, pool)
-
-    def never(batch):
-        raise MemoryError("no more")
-
-    monkeypatch.setattr(evaluator, "_continue", never)
+    Small.sizes = []
+    monkeypatch.setattr("evoforge.evaluator.hf.Decoder", Small)
+    evaluator = Hf(task, pool, batch_size=128)
     found = evaluator.evaluate(candidate(pool, merger, "a"), task.items("search"))
-    assert (found.status, found.reason) == ("failed", "MemoryError: no more")
+    assert found.status == "failed"
+    assert found.reason == "OutOfMemoryError: CUDA out of memory"
+    assert Small.sizes == [128, 64]
 
 
 def test_stop_texts_end_an_answer_and_are_cut_off(pool, merger):

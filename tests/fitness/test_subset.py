@@ -6,7 +6,7 @@ from evoforge.fitness.subset import Subset
 
 def subsets(items, generations, **options):
     policy = Subset(items, **options)
-    return [policy.items(generation) for generation in range(generations)]
+    return [next(policy.course(generation, 1)).items[0] for generation in range(generations)]
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 10])

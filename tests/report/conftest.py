@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,14 @@ def path_recipe(
 class Run:
     """Writes a run into a folder; every part of it can be left out."""
 
-    def __init__(self, folder: Path, *, seed: int = 1, config: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 1,
+        config: Mapping[str, Any] | None = None,
+        protocol: Mapping[str, Any] | None = None,
+    ):
         self.rng = np.random.default_rng(seed)
         self.size = 40
         sources = [
@@ -137,7 +145,9 @@ class Run:
             "seed": str(seed),
             "versions": canonical({"evoforge": "0.1.0", "python": "3.11.9"}),
             "sources": canonical(sources),
-            "protocol": canonical({"task": "mgsm_ja", "hash": "c" * 32, "metric": "acc_ja"}),
+            "protocol": canonical(
+                {"task": "mgsm_ja", "hash": "c" * 32, "metric": "acc_ja", **(protocol or {})}
+            ),
         }
         self.journal = Journal.create(folder, meta)
         # Nobody pulls the plug on a test; waiting for the disk is most of the time.
@@ -150,6 +160,7 @@ class Run:
             evaluation = evaluation_of(recipe, results_of(part, skill, self.size, self.rng), reason)
             found = self.journal.record.find(recipe.hash, "p", evaluation.item_set)
             with self.journal.transaction():
+                self.journal.add_items(part, [result.item for result in evaluation.results])
                 number = found or self.journal.add_evaluation(evaluation)
                 self.journal.add_role(name, part, recipe.hash, number)
 
@@ -248,13 +259,80 @@ class Run:
                 results = tuple(ItemResult(r.item, level, {}, "", 0) for r in results)
             evaluation = evaluation_of(recipe, results, reason)
             number = self.record.find(recipe.hash, "p", evaluation.item_set)
-            cached = number is not None
             with self.journal.transaction():
                 number = number or self.journal.add_evaluation(evaluation)
-                self.journal.assign(stage, generation, position, number, cached=cached)
+                self.journal.assign(stage, generation, position, number)
             fitness.append(self.record.evaluation(number).fitness)
         self.journal.tell(stage, generation, np.array(fitness))
         return np.array(fitness)
+
+    def race(
+        self,
+        rows: Sequence[tuple[int, int, bool]],
+        *,
+        stage: str = "search",
+        weights: Mapping[int, Sequence[float]] | None = None,
+    ) -> list[Recipe]:
+        """A stage of one generation; returns the recipes.
+
+        Args:
+            rows: for each candidate the items it answered, how many are right, and whether a proxy
+                was asked instead.
+            stage: the search.
+            weights: of the items, by their number; None: all the same.
+        """
+        facts = {"names": ["all.ja.weight"], "low": [0.0], "high": [1.5], "merge": "ties"}
+        facts |= {"population": len(rows), "evaluations": len(rows), "minutes": None}
+        facts |= {"optimizer": "cma_es", "metric": "acc_ja", "direction": "max"}
+        self.journal.add_stage(stage, facts)
+        genomes = [np.array([(i + 1) / (len(rows) + 1)]) for i in range(len(rows))]
+        recipes = [self._recipe(facts["names"], genome) for genome in genomes]
+        most = max(count for count, _, _ in rows)
+        items = [f"search-{i}" for i in range(most)]
+        self.journal.add_generation(
+            stage, 0, list(zip(genomes, recipes, strict=True)), items, (weights or {}).get(most)
+        )
+        for position, (count, right, proxy) in enumerate(rows):
+            results = [
+                ItemResult(f"search-{i}", float(i < right), {"acc_ja": float(i < right)}, "4", 1)
+                for i in range(count)
+            ]
+            found = evaluation_of(recipes[position], results)
+            found = replace(found, proxy=proxy, protocol="proxy" if proxy else "p")
+            with self.journal.transaction():
+                ids = [result.item for result in results]
+                self.journal.add_items("search", ids, (weights or {}).get(count))
+                number = self.journal.add_evaluation(found)
+                self.journal.assign(stage, 0, position, number)
+        self.journal.tell(stage, 0, np.zeros(len(rows)))
+        return recipes
+
+    def test(
+        self,
+        name: str,
+        recipe: Recipe,
+        scores: Sequence[float],
+        *,
+        part: str = "test",
+        weights: Sequence[float] | None = None,
+        reasons: Sequence[str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Score a named recipe on a part, item by item."""
+        ends = reasons or [""] * len(scores)
+        results = [
+            ItemResult(f"{part}-{i}", s, {"acc_ja": s}, "4", 1, end)
+            for i, (s, end) in enumerate(zip(scores, ends, strict=True))
+        ]
+        found = evaluation_of(recipe, results)
+        score = sum(w * s for w, s in zip(weights, scores, strict=True)) if weights else found.score
+        found = replace(found, score=score, fitness=score, metrics=metrics or found.metrics)
+        with self.journal.transaction():
+            self.journal.add_recipe(recipe)
+            self.journal.add_items(part, [r.item for r in results], weights)
+            number = self.record.find(recipe.hash, "p", found.item_set)
+            number = number or self.journal.add_evaluation(found)
+            self.journal.add_role(name, part, recipe.hash, number)
 
     def win(self, recipe: Recipe, skill: float = 0.6) -> None:
         """Name the winner."""

@@ -39,6 +39,18 @@ def test_the_text_says_how_it_was_made(made):
     assert "10.1038/s42256-024-00975-8" in text
 
 
+def test_scores_come_with_their_protocol_and_corrected_tests(new_run):
+    search = {"search_hash": "d" * 32, "search": {"phrase": "答えは"}}
+    run = new_run(protocol={"protocol": "robust", "prompt_is": "published", **search})
+    run.baselines()
+    run.win(run.search())
+    text = card(run.record, build(run.record))
+    assert "under the protocol mgsm\\_ja (robust, the published prompt) (`" + "c" * 32 in text
+    assert "p-values corrected for 5 comparisons by Holm's method" in text
+    assert "stopped answers early (phrase 答えは); reports do not" in text
+    assert "were all equally good, the best would look about" in text
+
+
 @pytest.mark.parametrize("licences", [("mit", "apache-2.0"), (None, None), ("mit", None)])
 def test_licences_that_differ_or_are_unknown_are_other(complete, licences):
     result = build(complete.record)

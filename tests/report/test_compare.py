@@ -7,9 +7,10 @@ import pytest
 from rich.console import Console
 
 from evoforge.errors import ConfigError
-from evoforge.report.compare import Comparison, Run, compare, compared, find, main, table
-from evoforge.report.comparison_plot import grouped
+from evoforge.report.compare import Comparison, Run, compare, compared, find, main
+from evoforge.report.comparison_table import over_seeds_table, table
 from evoforge.report.difference import differences, flatten
+from evoforge.report.groups import grouped
 from evoforge.report.history import histories
 from evoforge.report.route import winning
 
@@ -54,6 +55,49 @@ def test_runs_that_differ_in_their_seed_alone_stand_together(sweep):
         "population 4": ["seed 1", "seed 2"],
         "population 8": ["seed 1", "seed 2"],
     }
+
+
+def drawn(renderable, width=100):
+    text = io.StringIO()
+    Console(file=text, width=width).print(renderable)
+    return text.getvalue()
+
+
+def test_runs_that_differ_in_their_seed_alone_are_summed_up(sweep, tmp_path, content):
+    found = compare([sweep], tmp_path / "out")
+    (row,) = content(tmp_path / "out" / "comparison.json")["over_seeds"]
+    scores = [run.test["score"] for run in found.runs[:2]]
+    assert (row["label"], row["seeds"]) == ("population 4", pytest.approx(scores))
+    assert row["score"] == pytest.approx(np.mean(scores))
+    # Two scores, d apart, have a standard error of d / 2.
+    assert row["se_seeds"] == pytest.approx(abs(scores[0] - scores[1]) / 2)
+    assert row["low"] < row["score"] < row["high"]
+    shown = drawn(over_seeds_table(found))
+    assert re.search(rf"population 4 +2 +{100 * row['score']:.1f} \[", shown)
+
+
+def test_one_seed_needs_no_summary(complete):
+    assert over_seeds_table(compared([complete.record.folder])) is None
+
+
+def test_runs_that_were_judged_otherwise_are_marked(new_run, tmp_path, content):
+    for number, (changed, items) in enumerate([({}, 8), ({}, 8), ({"hash": "e"}, 8), ({}, 6)]):
+        config = {"seed": number}
+        run = new_run(f"sweep/{number}", config=config, protocol=changed)
+        (recipe,) = run.race([(4, 2, False)])
+        run.test("winner", recipe, [1.0, 0.0] * (items // 2))
+        run.journal.finish()
+    found = compare([tmp_path / "sweep"], tmp_path / "out")
+    assert found.odd == {"2": "other protocol", "3": "other test items"}
+    rows = content(tmp_path / "out" / "comparison.json")["runs"]
+    assert [row["not_comparable"] for row in rows] == [None, None, *found.odd.values()]
+    assert [row["protocol"] for row in rows] == ["c" * 32, "c" * 32, "e", "c" * 32]
+    text = drawn(table(found), 80)
+    assert text.count("] ≠ ") == 2
+    assert "≠ not comparable: 3 has other test items" in text
+    # Only the two that compare are summed up.
+    (row,) = content(tmp_path / "out" / "comparison.json")["over_seeds"]
+    assert len(row["seeds"]) == 2
 
 
 def test_runs_that_died_are_listed(sweep, tmp_path):

@@ -14,6 +14,34 @@ def test_best_so_far_never_falls_and_ignores_failures(complete):
     assert best[-1] == np.nanmax(history.scores)
 
 
+def test_who_was_screened_by_a_proxy_has_no_score_and_did_not_fail(new_run):
+    run = new_run()
+    run.race([(8, 8, True), (40, 20, False), (8, 1, True)])
+    (history,) = histories(run.record)
+    assert np.isnan(history.scores[[0, 2]]).all()
+    assert history.screened.tolist() == [True, False, True]
+    assert not history.failed.any()
+    assert history.best[-1] == 0.5
+    assert history.means()[1].tolist() == [0.5]
+
+
+def test_who_left_early_keeps_its_score_but_is_not_the_best(new_run):
+    run = new_run()
+    run.race([(8, 8, False), (40, 20, False), (40, 30, False), (16, 4, False)])
+    (history,) = histories(run.record)
+    assert history.items.tolist() == [8, 40, 40, 16]
+    assert history.dropped.tolist() == [True, False, False, True]
+    assert history.scores.tolist() == [1.0, 0.5, 0.75, 0.25]
+    assert np.isnan(history.best[0])
+    assert history.best[1:].tolist() == [0.5, 0.75, 0.75]
+
+
+def test_every_generation_has_its_own_most_items(complete):
+    (history,) = histories(complete.record)
+    assert not history.dropped.any()
+    assert set(history.items) == {40}
+
+
 def test_best_is_the_lowest_where_lower_is_better(complete):
     (history,) = histories(complete.record)
     history.info["direction"] = "min"

@@ -15,6 +15,8 @@ def test_a_row_by_hand():
     assert row.score == pytest.approx(0.5)
     assert row.seeds == pytest.approx((2 / 3, 1 / 3))
     assert [result.score for result in row.items] == [1.0, 0.5, 0.0]
+    # Two seeds, 1/3 apart: s = 0.2357, over the root of 2.
+    assert row.se_seeds == pytest.approx(1 / 6)
     assert row.low <= row.score <= row.high
 
 
@@ -25,7 +27,48 @@ def test_the_table_compares_with_one_row_item_by_item():
     assert rows[0] == ["model", "test score (95 % interval)", "seeds", "minus PS"]
     assert rows[2][0] == "soup"
     assert rows[2][-1].startswith("-100.0 (")
-    assert rows[3][:3] == ["PS", "100.0 (88.6 to 100.0)", "100.0, 100.0, 100.0"]
+    assert rows[3][:3] == ["PS", "100.0 (88.6 to 100.0)", "100.0, 100.0, 100.0 (± 0.0)"]
+    assert text.splitlines()[-1].startswith("Percent of 30 test items, the same for all rows.")
+    assert "± is the standard error of that mean over the seeds" in text
+
+
+def test_a_row_is_weighted():
+    weights = {"i0": 0.8, "i1": 0.1, "i2": 0.1}
+    row = line("PS", [results(1, 0, 0), results(0, 1, 1)], weights=weights)
+    assert row.seeds == pytest.approx((0.8, 0.2))
+    assert row.score == pytest.approx(0.5)
+    other = line("soup", [results(0, 0, 0)], weights=weights)
+    assert "| +50.0 (" in markdown([row, other], against=other)
+    assert other.se_seeds is None
+
+
+def judged(new_run, folder, *, protocol="p", count=4):
+    run = new_run(folder)
+    (recipe,) = run.race([(4, 2, False)])
+    run.test("winner", recipe, [1.0, 0.0] * (count // 2))
+    with run.journal.transaction():
+        run.journal._connection.execute("UPDATE evaluations SET protocol=?", (protocol,))
+        run.journal._connection.execute("UPDATE subjects SET protocol=?", (protocol,))
+    run.journal.finish()
+    return run.record.folder
+
+
+def test_runs_of_another_protocol_are_refused(new_run):
+    one, other = judged(new_run, "one"), judged(new_run, "other", protocol="q")
+    wanted = r"not comparable: .*other was judged by the protocol q, .*one by p"
+    with pytest.raises(ConfigError, match=wanted):
+        lines({"PS": [one], "DFS": [other]}, {})
+
+
+def test_runs_of_other_test_items_are_refused(new_run):
+    one, other = judged(new_run, "one"), judged(new_run, "other", count=6)
+    with pytest.raises(ConfigError, match="not comparable: .* other items"):
+        lines({"PS": [one], "DFS": [other]}, {})
+
+
+def test_the_table_names_its_protocol(complete):
+    text = markdown(lines({"PS": [complete.record.folder]}, {}), against=None)
+    assert "judged by mgsm_ja" in text
 
 
 def test_runs_on_other_items_are_not_one_row():

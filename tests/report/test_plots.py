@@ -50,6 +50,21 @@ def test_odd_runs_can_be_drawn(new_run, options):
     assert len(plots(run.record)) == 2
 
 
+def test_candidates_without_a_score_of_the_task_are_drawn_apart(new_run, monkeypatch):
+    run = new_run()
+    run.race([(8, 8, True), (8, 2, False), (40, 20, False), (40, 30, False), (8, 1, True)])
+    drawn = []
+    monkeypatch.setattr(fig, "save", lambda figure, path: drawn.append(figure) or path)
+    fitness(run.record, histories(run.record))
+    shown = [text.get_text() for text in drawn[0].findobj(Text)]
+    assert "left early" in shown
+    assert any("2 candidates, screened by a proxy alone, have no score" in text for text in shown)
+    assert not any("failed" in text for text in shown)
+    # One hollow mark, two full ones.
+    marks = [len(c.get_offsets()) for c in drawn[0].axes[0].collections]
+    assert marks[:2] == [2, 1]
+
+
 def test_every_stage_has_its_genes(new_run):
     run = new_run()
     run.search(stage="ps", generations=2)

@@ -6,15 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoforge.record import ItemResult
-from evoforge.report.statistics import (
-    agresti_min,
-    bootstrap,
-    interval,
-    mcnemar,
-    paired,
-    sign_flip,
-    wilson,
-)
+from evoforge.report import resampling
+from evoforge.report.resampling import bootstrap, sign_flip, strata
+from evoforge.report.statistics import agresti_min, holm, interval, mcnemar, paired, wilson
 
 
 def results(*scores):
@@ -47,12 +41,80 @@ def test_wilson_narrows_with_more_items():
 
 
 def test_interval_of_right_and_wrong_is_wilsons():
-    assert interval([1, 1, 1, 1, 1, 1, 1, 1, 0, 0]) == (0.8, *wilson(8, 10))
+    found = interval([1, 1, 1, 1, 1, 1, 1, 1, 0, 0])
+    # s^2 = (8 * 0.04 + 2 * 0.64) / 9 = 0.17778; sqrt(s^2 / 10) = 0.13333.
+    assert found == (0.8, *wilson(8, 10), pytest.approx(0.13333, abs=1e-5))
 
 
 def test_interval_of_graded_scores_is_the_bootstraps():
     scores = [0.1, 0.5, 0.5, 0.9]
-    assert interval(scores) == (0.5, *bootstrap(np.array(scores)))
+    assert interval(scores)[:3] == (0.5, *bootstrap(np.array(scores)))
+
+
+def test_weights_that_are_equal_change_nothing():
+    rng = np.random.default_rng(3)
+    for scores in (rng.random(30), (rng.random(30) < 0.7).astype(float)):
+        assert interval(scores, [1 / 30] * 30) == interval(scores)
+        one, two = results(*scores), results(*rng.permutation(scores))
+        even = {result.item: 1 / 30 for result in one}
+        assert paired(one, two, even) == paired(one, two)
+
+
+# Two classes that count the same: 8 items, half of them right, and 32, three quarters right.
+BALANCED = [1.0] * 4 + [0.0] * 4 + [1.0] * 24 + [0.0] * 8
+HALVES = [1 / 16] * 8 + [1 / 64] * 32
+
+
+def test_a_weighted_score_by_hand():
+    found = interval(BALANCED, HALVES)
+    assert found.score == pytest.approx(0.625)  # (0.5 + 0.75) / 2
+    # s^2 / n of the classes: (8 / 4 / 7) / 8 = 0.035714, (32 * 3 / 16 / 31) / 32 = 0.0060484;
+    # sqrt(0.25 * 0.035714 + 0.25 * 0.0060484) = 0.10218.
+    assert found.se == pytest.approx(0.10218, abs=1e-5)
+    half = 1.96 * 0.10218 * math.sqrt(7 / 8)  # about, since the bootstrap divides by n
+    assert (found.low, found.high) == pytest.approx((0.625 - half, 0.625 + half), abs=0.02)
+
+
+def test_weights_need_not_sum_to_one_and_zero_counts_nothing():
+    scores = [*BALANCED, 1.0, 0.0, 0.3]
+    more = [100 * weight for weight in HALVES] + [0.0] * 3
+    assert interval(scores, more) == pytest.approx(interval(BALANCED, HALVES))
+
+
+@pytest.mark.parametrize("right", [0.0, 1.0])
+def test_a_weighted_score_without_any_spread_still_has_an_interval(right):
+    found = interval([right] * 40, HALVES)
+    # Kish: 1 / (8 / 256 + 32 / 4096) = 25.6 items.
+    assert (found.low, found.high) == wilson(25.6 * right, 25.6)
+    assert found.se == 0
+
+
+def test_items_of_rare_weights_are_drawn_from_together():
+    weights = np.array([0.1] * 6 + [0.2, 0.05, 0.0, 0.05 + 1e-15])
+    assert [group.tolist() for group in strata(weights)] == [[0, 1, 2, 3, 4, 5], [7, 9, 6]]
+    assert interval(np.linspace(0, 1, 10), weights).se > 0
+    # All different: weights alone do not tell of classes.
+    assert len(strata(np.arange(1.0, 9.0))) == 1
+
+
+def test_a_single_item_has_no_standard_error():
+    assert interval([1.0]).se is None
+    assert interval([0.3, 0.5], [1.0, 0.0]).se is None
+
+
+# Weights tell three classes apart, and the interval holds the truth as often as it says.
+def test_weighted_intervals_hold_what_they_say(monkeypatch):
+    monkeypatch.setattr(resampling, "NUM_RESAMPLES", 300)
+    rng = np.random.default_rng(0)
+    sizes, skills = (60, 30, 15), (0.9, 0.6, 0.4)
+    weights = np.repeat([1 / (3 * size) for size in sizes], sizes)
+    ability = np.repeat(skills, sizes)
+    found = [interval((rng.random(105) < ability).astype(float), weights) for _ in range(200)]
+    truth = sum(skills) / 3
+    held = np.mean([low <= truth <= high for _, low, high, _ in found])
+    assert 0.9 <= held <= 0.99
+    spread = np.std([score for score, *_ in found])
+    assert np.mean([se for *_, se in found]) == pytest.approx(spread, rel=0.12)
 
 
 def test_interval_of_nothing_is_refused():
@@ -143,6 +205,57 @@ def test_paired_graded():
     # Two differences, both positive: 2 of 4 patterns are as far out.
     assert (found.p, found.wins, found.losses) == (0.5, 2, 0)
     assert found.test == "paired permutation test"
+
+
+def test_paired_weighted_by_hand():
+    # One win of weight 0.6, two losses of 0.2: difference 0.2. Patterns of signs with a sum of at
+    # least 0.2: |.6 + .2 + .2|, |.6 + .2 - .2| twice, |.6 - .2 - .2|: all four, and their mirrors.
+    one, two = results(1, 0, 0), results(0, 1, 1)
+    weights = dict(zip(("item-0", "item-1", "item-2"), (0.6, 0.2, 0.2), strict=True))
+    found = paired(one, two, weights)
+    assert found.difference == pytest.approx(0.2)
+    assert (found.p, found.wins, found.losses) == (1.0, 1, 2)
+    assert found.test == "paired permutation test"
+    # Without weights the losses have it.
+    assert paired(one, two).difference == pytest.approx(-1 / 3)
+
+
+def test_paired_weights_go_by_item():
+    one, two = results(1, 0, 1, 0.5), results(0, 0, 1, 0)
+    weights = {"item-0": 0.7, "item-1": 0.1, "item-2": 0.1, "item-3": 0.1}
+    assert paired(one, two, weights).difference == pytest.approx(0.75)
+    assert paired(one[::-1], two, weights).difference == pytest.approx(0.75)
+
+
+def test_the_paired_bootstrap_agrees_with_the_normal_test():
+    rng = np.random.default_rng(5)
+    one, two = rng.random(400) + 0.03, rng.random(400)
+    found = paired(results(*one), results(*two))
+    z = found.difference / found.se
+    assert found.p_bootstrap == pytest.approx(math.erfc(abs(z) / math.sqrt(2)), abs=0.02)
+    assert found.p == pytest.approx(found.p_bootstrap, abs=0.02)
+
+
+def test_the_paired_bootstrap_of_equals_is_one():
+    assert paired(results(1, 0, 1), results(1, 0, 1)).p_bootstrap == 1.0
+
+
+def test_holm_by_hand():
+    # 0.01 * 3, 0.02 * 2, and 0.025 * 1 is raised to the one before it.
+    found = holm({"a": 0.02, "b": 0.01, "c": 0.025})
+    assert found == pytest.approx({"a": 0.04, "b": 0.03, "c": 0.04})
+    assert list(found) == ["a", "b", "c"]
+    assert holm({"a": 0.6, "b": 0.9}) == {"a": 1.0, "b": 1.0}
+    assert holm({"a": 0.03}) == {"a": 0.03}
+    assert holm({}) == {}
+
+
+@given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_and_keeps_the_order(given_p):
+    found = holm(given_p)
+    assert all(given_p[name] <= found[name] <= 1 for name in given_p)
+    ranked = sorted(given_p, key=lambda name: given_p[name])
+    assert [found[name] for name in ranked] == sorted(found.values())
 
 
 def test_paired_matches_by_item_and_not_by_order():

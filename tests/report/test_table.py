@@ -9,6 +9,7 @@ from evoforge.path import hops, short
 from evoforge.report.result import build
 from evoforge.report.summary import Scale, best_source, p_value, reading, rows
 from evoforge.report.table import summary
+from tests.report.conftest import recipe_of
 
 
 def shown(renderable, width=120):
@@ -113,7 +114,7 @@ def test_the_best_source_is_the_best_on_the_test_items(complete):
 def paired_of(result, difference, p):
     best = best_source(result)
     result = copy.deepcopy(result)
-    result["paired"][best] |= {"difference": difference, "low": 0.25, "high": 0.35, "p": p}
+    result["paired"][best] |= {"difference": difference, "low": 0.25, "high": 0.35, "p_holm": p}
     return reading(result)[0]
 
 
@@ -121,18 +122,64 @@ def test_reading_says_how_sure_it_is(complete):
     result = build(complete.record)
     won = paired_of(result, 0.312, 0.0002)
     assert "beats the best source, ja, by 31.2 points [25.0, 35.0], p < 0.001" in won
-    assert "40 test items, used once" in won
+    assert "by Holm's method for 5 baselines; 40 test items, used once" in won
     assert "is worse than the best source, ja, by 31.2 points" in paired_of(result, -0.312, 0.01)
     assert "not clearly different" in paired_of(result, 0.1, 0.2)
 
 
+def test_one_comparison_needs_no_correction(new_run):
+    run = new_run()
+    (recipe,) = run.race([(4, 2, False)])
+    run.test("winner", recipe, [1.0] * 9 + [0.0])
+    run.test("baseline:ja", recipe_of({}), [0.0] * 9 + [1.0])
+    text = shown(summary(run.record, build(run.record)))
+    assert "p = 0.021 (exact McNemar test; 10 test items" in text
+    assert "Holm" not in text
+
+
+def curse_of(result, **changes):
+    result = copy.deepcopy(result)
+    result["winner"]["curse"] |= changes
+    return reading(result)[1]
+
+
 def test_reading_names_the_winners_curse(complete):
     result = build(complete.record)
-    result["winner"]["search"]["score"] = 0.7
-    result["winner"]["test"]["score"] = 0.6
-    assert "10.0 points better in the search" in reading(result)[1]
-    result["winner"]["test"]["score"] = 0.75
-    assert "5.0 points better on the test items" in reading(result)[1]
+    told = {"candidates": 180, "items": 128, "best": 0.7, "optimism": 0.1, "if_equal": 0.098}
+    assert curse_of(result, **told) == (
+        "In the search the best of 180 candidates scored 70.0 on 128 items, 10.0 points better "
+        "than the winner on the test items; were all equally good, the best would look about 9.8 "
+        "points better than it is: trust the test column."
+    )
+    assert "5.0 points worse than the winner on the test" in curse_of(result, optimism=-0.05)
+    alone = curse_of(result, candidates=1, if_equal=0.0)
+    assert "In the search the only candidate scored" in alone
+    assert "equally" not in alone
+
+
+def test_the_protocol_is_named_with_what_the_search_did(new_run):
+    search = {"search_hash": "d" * 32, "search": {"repeats": 4}}
+    run = new_run(protocol={"protocol": "sakana", "prompt_is": "own", **search})
+    run.win(run.search(generations=1))
+    text = shown(summary(run.record, build(run.record)), 80)
+    assert "Protocol: mgsm_ja (sakana, own prompt), hash cccccccccccc." in text
+    assert "The search stopped answers early (repeats 4); reports do not." in text
+
+
+def test_answers_that_came_to_the_limit_are_warned_of(new_run):
+    run = new_run()
+    (recipe,) = run.race([(4, 2, False)])
+    ends = ["end"] * 19 + ["length"]
+    run.test("winner", recipe, [1.0] * 20, reasons=ends)
+    run.test("baseline:ja", recipe_of({}), [1.0] * 20, reasons=["end", "length"] * 10)
+    said = " ".join(reading(build(run.record)))
+    # One in twenty is not yet worth a word.
+    assert "on the test items: ja 50%; these scores hang on task.max_new_tokens" in said
+
+
+def test_what_was_answered_for_whom_is_told(complete):
+    text = shown(summary(complete.record, build(complete.record)))
+    assert "by baselines, 80 by the winner" in text
 
 
 def test_lower_can_be_better(complete):

@@ -66,7 +66,7 @@ def test_a_single_stop_text_is_one_stop_or_refused():
         task = Generation(name="t", items=Items(), prompt="{question}", stop="END")
     except ConfigError:
         return
-    assert task.stop == ("END",)
+    assert task.request(task.items("test")[0]).stops.texts == ("END",)
 
 
 def test_an_empty_stop_is_refused():

@@ -12,16 +12,16 @@ DATA = Path(os.environ.get("EVOFORGE_DATA_DIR", "nowhere"))
 needs_data = pytest.mark.skipif(
     not (DATA / "mgsm").is_dir(), reason="EVOFORGE_DATA_DIR names no folder with mgsm/"
 )
+ROWS = [{"question": f"q{i}", "answer_number": i, "good": i % 2 == 0} for i in range(6)]
 
 
 @pytest.fixture
 def source(tmp_path):
-    """Return a maker of sources over one file of six rows, or of given text."""
+    """Return a maker of sources over one file of six rows, or of others."""
 
-    def make(text=None, **parts):
-        rows = [{"question": f"q{i}", "answer_number": i, "good": i % 2 == 0} for i in range(6)]
+    def make(rows=ROWS, **parts):
         lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        (tmp_path / "x.jsonl").write_text(lines if text is None else text, "utf-8")
+        (tmp_path / "x.jsonl").write_text(lines, "utf-8")
         whole = {"file": "x.jsonl"}
         given = {"search": whole, "select": whole, "test": whole, **parts}
         return JsonLines(folder=str(tmp_path), **given)
@@ -29,43 +29,113 @@ def source(tmp_path):
     return make
 
 
+def questions(made, part="search"):
+    return [row["question"] for row in made.rows(part)]
+
+
 def test_rows_come_in_order_with_an_id_each(source):
     rows = source().rows("search")
     assert [row["question"] for row in rows] == ["q0", "q1", "q2", "q3", "q4", "q5"]
     assert rows[2]["id"] == "x-3"
-
-
-def test_where_skip_and_take_choose_rows(source):
-    part = {"file": "x.jsonl", "where": {"good": True}, "skip": 1, "take": 1}
-    assert [row["question"] for row in source(search=part).rows("search")] == ["q2"]
-
-
-def test_an_id_of_the_row_is_kept(source):
-    assert source('{"id": "mine", "question": "q"}').rows("test")[0]["id"] == "mine"
-
-
-def test_a_line_separator_inside_a_text_does_not_end_the_line(source):
-    rows = source('{"question": "a\u2028b\x85c"}\n\n{"question": "d"}').rows("test")
-    assert [row["question"] for row in rows] == ["a\u2028b\x85c", "d"]
+    assert set(rows[2]) == {"id", "question", "answer_number", "good"}
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("options", "wanted"),
     [
-        ('{"question": "a"}\n{"question": ', r"x\.jsonl, line 2 is not JSON"),
-        ("[1, 2]", r"x\.jsonl, line 1 is not an object"),
+        ({"where": {"good": True}, "skip": 1, "take": 1}, ["q2"]),
+        ({"skip": 4}, ["q4", "q5"]),
+        ({"skip": 1, "take": -3}, ["q1", "q2"]),
+        ({"skip": -2}, ["q4", "q5"]),
+        ({"take": None, "skip": None}, ["q0", "q1", "q2", "q3", "q4", "q5"]),
     ],
 )
-def test_a_broken_line_is_named(source, text, message):
+def test_where_skip_and_take_choose_rows(source, options, wanted):
+    assert questions(source(search={"file": "x.jsonl", **options})) == wanted
+
+
+def test_a_seed_shuffles_the_same_way_every_time(source):
+    part = {"file": "x.jsonl", "shuffle": 3}
+    first = questions(source(search=part))
+    assert first == questions(source(search=part))
+    assert sorted(first) == [f"q{i}" for i in range(6)] != first
+
+
+def test_two_parts_of_one_shuffled_file_share_nothing(source):
+    made = source(
+        search={"file": "x.jsonl", "shuffle": 3, "skip": 2},
+        select={"file": "x.jsonl", "shuffle": 3, "take": 2},
+    )
+    assert sorted(questions(made) + questions(made, "select")) == [f"q{i}" for i in range(6)]
+
+
+def test_rows_of_another_part_can_be_left_out(source):
+    made = source(
+        search={"file": "x.jsonl", "without": ["test"]}, test={"file": "x.jsonl", "take": 4}
+    )
+    assert questions(made) == ["q4", "q5"]
+
+
+def test_rows_get_the_name_that_the_same_problem_has_elsewhere(source):
+    rows = [{"question": "a", "answer_number": 1, "gsm8k_index": 5}]
+    part = {"file": "x.jsonl", "known": "gsm8k/test/{gsm8k_index}"}
+    assert source(rows, search=part).rows("search")[0]["known"] == ["gsm8k/test/5"]
+
+
+def test_a_task_without_shots_has_no_rows_for_them(source):
+    assert source().rows("shots") == []
+
+
+def test_shots_are_rows_of_their_own(source):
+    half, rest = {"file": "x.jsonl", "take": 3}, {"file": "x.jsonl", "skip": 3}
+    made = source(search=half, select=half, test=half, shots=rest)
+    assert questions(made, "shots") == ["q3", "q4", "q5"]
+
+
+def test_shots_that_are_items_too_are_refused(source):
+    half, rest = {"file": "x.jsonl", "take": 3}, {"file": "x.jsonl", "skip": 2}
+    made = source(search=half, select=half, test=half, shots=rest)
+    with pytest.raises(ConfigError, match="x-3 of the shots part asks the same as x-3 of the sea"):
+        made.rows("shots")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"file": "x.jsonl", "limit": 3}, r"search must have file, where.*set task.items.search"),
+        ({"skip": 3}, "search must have file, .* at least., got skip"),
+        (
+            {"file": "x.jsonl", "take": "3"},
+            "take must be a whole number or null, got '3'; set task",
+        ),
+        (
+            {"file": "x.jsonl", "take": 0},
+            r"skip and take leave no row of .*x\.jsonl; set task.item",
+        ),
+        ({"file": "x.jsonl", "skip": 6}, "skip and take leave no row of"),
+        ({"file": "x.jsonl", "where": {"good": 3}}, r"no row of .*x\.jsonl has \{'good': 3\}; set"),
+        (
+            {"file": "x.jsonl", "where": "good"},
+            "where must be a mapping, got 'good'; set task.items",
+        ),
+        (
+            {"file": "x.jsonl", "without": ["dev"]},
+            r"without must be a list of other parts \(select",
+        ),
+        (
+            {"file": "x.jsonl", "known": "{no}"},
+            "known must be a text with keys .* fit .*line 1; set",
+        ),
+    ],
+)
+def test_a_choice_of_rows_that_cannot_be_is_named(source, part, message):
     with pytest.raises(ConfigError, match=message):
-        source(text).rows("search")
+        source(search=part).rows("search")
 
 
-def test_a_file_that_is_not_text_is_named(source, tmp_path):
-    made = source()
-    (tmp_path / "x.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match=r"x\.jsonl is not UTF-8 text"):
-        made.rows("search")
+def test_a_row_that_cannot_be_used_is_named_by_file_and_line(source):
+    with pytest.raises(ConfigError, match=r"x\.jsonl, line 2 has no answer"):
+        source([ROWS[0], {"question": "?"}]).rows("search")
 
 
 def test_a_missing_file_names_the_option(source):
@@ -73,15 +143,10 @@ def test_a_missing_file_names_the_option(source):
         source(test={"file": "y.jsonl"}).rows("test")
 
 
-def test_no_folder_names_the_option():
+def test_no_folder_and_no_data_set_names_the_option():
     part = {"file": "x.jsonl"}
     with pytest.raises(ConfigError, match=r"set data_dir to the folder that holds x\.jsonl"):
         JsonLines(folder=None, search=part, select=part, test=part)
-
-
-def test_an_unknown_choice_of_rows_names_the_option(source):
-    with pytest.raises(ConfigError, match=r"search must have file, where.*set task.items.search"):
-        source(search={"file": "x.jsonl", "limit": 3})
 
 
 @needs_data
@@ -90,4 +155,15 @@ def test_mgsm_ja_has_the_real_items_in_disjoint_parts(compose):
     assert [len(task.items(part)) for part in ("search", "select", "test")] == [6626, 500, 250]
     first = task.items("test")[0]
     assert first.answer_number == 18
-    assert first.question in task.prompt(first)
+    assert first.question in task.request(first).context.text
+
+
+@needs_data
+def test_problems_of_the_test_in_another_language_are_refused(compose):
+    search = "task.items.search={file: gsm8k/test.jsonl, where: null, skip: 0, take: 250}"
+    with pytest.raises(
+        ConfigError,
+        match=r"mgsm_ja-test-0000, .* and 245 more of the test part ask the same as gsm8k-test-0000"
+        r".* of the search part .gsm8k/test/0.; .*set task.items.search",
+    ):
+        build(compose("task=mgsm_ja", f"data_dir={DATA}", search)["task"], "task")

@@ -45,6 +45,33 @@ def test_robust_reads_as_a_reader_does(text, sakana, robust):
     assert last_number(text, "robust") == robust
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        # By the rule of the Japanese harness: the last run of digits, commas and points.
+        ("答えは18です。", 18),
+        ("70,000ドル", 70000),
+        ("-5", -5),
+        ("10-5", -5),
+        ("答えは18.", 18),
+        ("答えは18,", 18),
+        ("18.0個", 18),
+        ("12.5", None),
+        ("3/4", 4),
+        ("答えは3です。(1)", 1),
+        ("１８", None),
+        ("八万", None),
+        ("", None),
+        # The harness stops with an error on these.
+        ("18、...", None),
+        ("1.2.3", None),
+        ("18 , 個", None),
+    ],
+)
+def test_integer_reads_as_the_japanese_harness(text, number):
+    assert last_number(text, "integer") == number
+
+
 def test_robust_is_the_default():
     assert last_number("1,234") == 1234
 

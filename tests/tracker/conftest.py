@@ -3,9 +3,9 @@
 import json
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +95,28 @@ class Run:
                     else self.journal.add_evaluation(self._evaluation(recipe, score))
                 )
                 self.made.append(number)
-                self.journal.assign(self.now, generation, position, number, cached=hit)
+                self.journal.assign(self.now, generation, position, number)
         if tell:
             self.journal.tell(self.now, generation, rng.random(POPULATION))
+
+    def race(self, generation: int, scores: Sequence[tuple[float, int]], proxies: int = 0) -> None:
+        """Candidates of given scores on given numbers of items; the first few by a proxy alone."""
+        genomes = np.random.default_rng(generation).random((len(scores), self.dim))
+        recipes = [self._recipe(genome) for genome in genomes]
+        asked = list(zip(genomes, recipes, strict=True))
+        self.journal.add_generation(self.now, generation, asked, ITEMS)
+        for position, (score, count) in enumerate(scores):
+            ids = [f"item-{i}" for i in range(count)]
+            found = replace(
+                self._evaluation(recipes[position], score),
+                item_set=item_set_hash(ids),
+                proxy=position < proxies,
+            )
+            with self.journal.transaction():
+                self.journal.add_items("search", ids)
+                number = self.journal.add_evaluation(found)
+                self.journal.assign(self.now, generation, position, number)
+        self.journal.tell(self.now, generation, np.zeros(len(scores)))
 
     def finish(self) -> dict[str, Any]:
         self.role("finalist:ps:1", "select", 0.7)

@@ -87,6 +87,47 @@ def test_the_best_of_a_run_outlives_a_worse_generation(new_run):
     assert told[1].best == pytest.approx(0.22)
 
 
+def test_who_left_early_or_met_a_proxy_alone_is_not_the_best(new_run):
+    new_run.stage()
+    # The best scores are on one item, and by the proxy.
+    new_run.race(0, [(0.99, 2), (0.5, 2), (0.9, 1), (0.3, 2)], proxies=1)
+    progress = Progress(new_run.journal.record)
+    news = list(progress.news())
+    scored = [n for n in news if isinstance(n, Scored)]
+    assert [n.score for n in scored] == [None, 0.5, 0.9, 0.3]
+    assert [n.items for n in scored] == [2, 2, 1, 2]
+    (told,) = [n for n in news if isinstance(n, Told)]
+    assert told.best == told.best_so_far == 0.5
+    assert (told.mean, told.min) == (pytest.approx(1.7 / 3), 0.3)
+    assert (told.screened, told.items, told.failures) == (1, 2, 0)
+    assert progress.history == [0.5]
+
+
+def test_the_best_so_far_waits_for_those_that_answer_more(new_run):
+    new_run.stage()
+    progress = Progress(new_run.journal.record)
+    seen = []
+    new_run.race(0, [(0.9, 1), (0.8, 1), (0.4, 2), (0.6, 2)])
+    for news in progress.news():
+        if isinstance(news, Scored):
+            seen.append(progress.best.score)
+    assert seen == [0.9, 0.9, 0.4, 0.6]
+    # A later generation has to beat the best of those that were complete.
+    new_run.race(1, [(0.5, 2), (0.7, 1)])
+    list(progress.news())
+    assert progress.best.score == 0.6
+    assert progress.history == [0.6, 0.6]
+
+
+def test_a_generation_that_a_proxy_alone_has_seen_has_no_best(new_run):
+    new_run.stage()
+    new_run.race(0, [(-1.5, 2), (-1.2, 2)], proxies=2)
+    progress = Progress(new_run.journal.record)
+    (told,) = [n for n in progress.news() if isinstance(n, Told)]
+    assert (told.best, told.best_so_far, told.mean, told.items) == (None, None, None, 0)
+    assert told.screened == 2
+
+
 def test_every_stage_has_its_own_best_path_and_count(new_run):
     new_run.stage("ps")
     new_run.generation(2)

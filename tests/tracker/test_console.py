@@ -144,6 +144,16 @@ def test_an_option_out_of_range_is_named(option, value):
         Console(**{option: value})
 
 
+def test_who_was_screened_out_is_counted_and_not_the_best(new_run):
+    terminal = paper()
+    console = Console(terminal)
+    console.start(new_run.journal.record)
+    new_run.stage()
+    new_run.race(0, [(0.99, 2), (0.5, 2), (0.9, 1)], proxies=1)
+    console.update()
+    assert "best 0.500 (so far 0.500)  mean 0.700  3 of 12  1 screened out" in text(terminal)
+
+
 def test_only_whole_generations_count_as_budget(new_run):
     new_run.stage(evaluations=11)
     new_run.generation(0)

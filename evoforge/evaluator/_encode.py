@@ -1,0 +1,151 @@
+"""Turns what tasks ask in texts into tokens; knows a tokenizer and a window, but no model."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from evoforge.errors import ConfigError
+from evoforge.evaluator._stops import StopRule
+from evoforge.evaluator._tokens import Prompt, Question
+from evoforge.task.request import Compare, Context, Generate, Request, Stops
+
+# The tokens of a context, and of a continuation.
+Pair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A request in tokens: a prompt, or questions that hold its continuations in order.
+
+    Args:
+        prompt: of a request to generate.
+        rule: cuts what was generated.
+        questions: of a request to compare; continuations whose context has other tokens than that
+            of the one before them begin a new question.
+    """
+
+    prompt: Prompt | None = None
+    rule: StopRule | None = None
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """The tokens before everything that is asked."""
+        return self.prompt.tokens if self.prompt else self.questions[0].context
+
+
+class Encoder:
+    """Encodes requests for one tokenizer.
+
+    Args:
+        tokenizer: transformers' own.
+        end: the token that stands for an empty context.
+        window: the tokens that models can read; None for any number.
+    """
+
+    def __init__(self, tokenizer: Any, *, end: int, window: int | None) -> None:
+        self._tokenizer = tokenizer
+        self._end = end
+        self._window = window
+        self._rules: dict[Stops, StopRule] = {}
+
+    def encode(self, item: str, request: Request) -> Encoded:
+        """Return a request's tokens.
+
+        Args:
+            item: the item's id, for errors.
+            request: what a task asks.
+
+        Raises:
+            ConfigError: it is longer than the window, and may not be cut.
+        """
+        if isinstance(request, Generate):
+            return self._generate(item, request)
+        return self._compare(item, request)
+
+    def _generate(self, item: str, request: Generate) -> Encoded:
+        limit = request.max_new_tokens
+        if request.no_longer_than:
+            longest = max(len(self._plain(text)) for text in request.no_longer_than)
+            limit = min(limit, max(1, longest + request.slack))
+        tokens = self._fit(item, request.context, limit)
+        rule = self._rules.setdefault(request.stops, StopRule(request.stops, self._tokenizer))
+        return Encoded(Prompt(tokens, limit, rule if rule.ever else None), rule)
+
+    def _compare(self, item: str, request: Compare) -> Encoded:
+        questions: list[Question] = []
+        for context, continuation in self._pairs(item, request):
+            if not continuation:
+                raise ConfigError(
+                    f"a continuation of the item {item} has no tokens; set task.items"
+                )
+            if questions and questions[-1].context == context:
+                last = questions.pop()
+                questions.append(Question(context, (*last.continuations, continuation)))
+            else:
+                questions.append(Question(context, (continuation,)))
+        return Encoded(questions=tuple(questions))
+
+    def _pairs(self, item: str, request: Compare) -> list[Pair]:
+        """Return the tokens of the context and of each continuation, short enough to be read."""
+        context: Context | None = request.context
+        while context is not None:
+            pairs = [self._pair(context, request, text) for text in request.continuations]
+            longest = max(len(before) + len(after) for before, after in pairs)
+            over = 0 if self._window is None else longest - self._window
+            if over <= 0:
+                return pairs
+            shorter = context.shorter()
+            if shorter is None and context.cut and all(len(before) > over for before, _ in pairs):
+                return [(before[over:], after) for before, after in pairs]
+            context = shorter
+        raise ConfigError(
+            f"the prompt of {item} has {longest} tokens with its longest continuation, and models "
+            f"read {self._window}; set task.items, or task.shots where it has some"
+        )
+
+    def _pair(self, context: Context, request: Compare, continuation: str) -> Pair:
+        """Return the tokens of a context and of one continuation."""
+        if request.separate or context.messages or not context.text:
+            return self._context(context), self._plain(continuation)
+        # As one text, since tokens may span the border; what is beyond the context's own tokens
+        # counts, and white space at its end belongs to the continuation, as in lm-eval.
+        text = context.text.rstrip()
+        continuation = context.text[len(text) :] + continuation
+        if not text:
+            return (self._end,), self._plain(continuation)
+        whole = self._tokens(text + continuation, context.special_tokens)
+        count = len(self._tokens(text, context.special_tokens))
+        return whole[:count], whole[count:]
+
+    def _fit(self, item: str, context: Context, room: int) -> tuple[int, ...]:
+        """Return a context's tokens, without pieces as far as the window demands it."""
+        tokens = self._context(context)
+        while self._window is not None and len(tokens) + room > self._window:
+            shorter = context.shorter()
+            if shorter is None and context.cut and room < self._window:
+                return tokens[-(self._window - room) :]
+            if shorter is None:
+                raise ConfigError(
+                    f"the prompt of {item} has {len(tokens)} tokens, which leaves "
+                    f"{max(0, self._window - len(tokens))} of {self._window} for the answer; "
+                    "set task.max_new_tokens"
+                )
+            context = shorter
+            tokens = self._context(context)
+        return tokens
+
+    def _context(self, context: Context) -> tuple[int, ...]:
+        if context.messages:
+            text = self._tokenizer.apply_chat_template(
+                list(context.messages), tokenize=False, add_generation_prompt=True
+            )
+            # The template writes the special tokens itself.
+            return self._plain(text)
+        return self._tokens(context.text, context.special_tokens) or (self._end,)
+
+    def _plain(self, text: str) -> tuple[int, ...]:
+        return self._tokens(text, False)
+
+    def _tokens(self, text: str, special: bool) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+

@@ -1,0 +1,58 @@
+"""One pass of a transformers model: logits where they are asked for, and nowhere else."""
+
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any
+
+import torch
+
+
+def takes(model: Any, argument: str) -> bool:
+    """Return whether a model's forward pass has an argument of this name."""
+    return argument in signature(model.forward).parameters
+
+
+def logits_at(
+    model: Any, tokens: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, **given: Any
+) -> torch.Tensor:
+    """Return what a model says of the tokens that follow certain ones.
+
+    The output embedding is the largest matrix of a small model, so it sees the places asked for
+    only, and never makes logits for whole texts.
+
+    Args:
+        model: as transformers builds it.
+        tokens: (rows, columns).
+        rows: of the places asked for: (places,).
+        columns: of the places asked for: (places,).
+        given: further arguments of the model.
+
+    Returns:
+        (places, vocabulary) in the model's type.
+    """
+
+    def only(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (given[0][rows, columns].unsqueeze(0), *given[1:])
+
+    head = model.get_output_embeddings()
+    if head is None:
+        logits: torch.Tensor = model(input_ids=tokens, **given).logits
+        return logits[rows, columns]
+    with head.register_forward_pre_hook(only):
+        logits = model(input_ids=tokens, **given).logits
+    return logits[0]
+
+
+def padded(texts: Sequence[Sequence[int]], pad: int, model: Any) -> torch.Tensor:
+    """Return texts as rows of tokens on a model's device, filled at their ends.
+
+    There nothing that counts can see the filling: a causal model needs no mask for it.
+
+    Args:
+        texts: of any lengths.
+        pad: the token to fill with.
+        model: as transformers builds it.
+    """
+    width = max(map(len, texts))
+    rows = [[*text, *[pad] * (width - len(text))] for text in texts]
+    return torch.tensor(rows, device=model.device)

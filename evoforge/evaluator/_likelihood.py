@@ -1,0 +1,193 @@
+"""How likely the live model finds given continuations of given contexts.
+
+A context with several continuations is read once; each continuation then goes on from its keys and
+values. Logits are made for the tokens whose probabilities count and for no others.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicCache
+
+from evoforge.evaluator._cache import Grid, holds_plain_keys
+from evoforge.evaluator._forward import logits_at, padded, takes
+from evoforge.evaluator._tokens import Likelihood, Question
+
+# Tokens that are read at once: more are no faster, and take more memory.
+READ_TOGETHER = 2048
+# Places whose logits are turned to float32 at once.
+PLACES_TOGETHER = 256
+
+# The logarithm of a token's probability, and whether it is the most likely token.
+Found = tuple[float, bool]
+
+
+@torch.inference_mode()
+def likelihoods(
+    model: Any, questions: Sequence[Question], *, pad: int, batch_size: int
+) -> list[list[Likelihood]]:
+    """Return how likely each continuation of each question is, in order.
+
+    Args:
+        model: as transformers builds it.
+        questions: what is asked.
+        pad: a token to fill rows with.
+        batch_size: continuations that are read at once, but for those of one question.
+    """
+    answers: list[list[Likelihood]] = [[] for _ in questions]
+    longest = max(map(_length, questions), default=0)
+    shareable = takes(model, "position_ids") and holds_plain_keys(model, longest)
+    alone = [i for i, q in enumerate(questions) if len(q.continuations) == 1 or not shareable]
+    for group in _groups(questions, alone, batch_size):
+        rows = [(i, continuation) for i in group for continuation in questions[i].continuations]
+        for start in range(0, len(rows), batch_size):
+            chosen = rows[start : start + batch_size]
+            texts = [(questions[i].context, continuation) for i, continuation in chosen]
+            for (i, _), found in zip(chosen, _read_plainly(model, texts, pad), strict=True):
+                answers[i].append(_likelihood(found))
+    for group in _groups(questions, sorted({*range(len(questions))} - {*alone}), batch_size):
+        for i, several in zip(
+            group, _read_shared(model, [questions[i] for i in group], pad), strict=True
+        ):
+            answers[i] = [_likelihood(found) for found in several]
+    return answers
+
+
+def _length(question: Question) -> int:
+    return len(question.context) + max(map(len, question.continuations), default=0)
+
+
+def _groups(
+    questions: Sequence[Question], which: Sequence[int], batch_size: int
+) -> Iterator[list[int]]:
+    """Give questions of like length together; the longest are first, should memory run out."""
+    group: list[int] = []
+    rows = width = 0
+    for i in sorted(which, key=lambda i: -_length(questions[i])):
+        width = width or _length(questions[i])
+        more = len(questions[i].continuations)
+        if group and (rows + more > batch_size or (len(group) + 1) * width > READ_TOGETHER):
+            yield group
+            group, rows, width = [], 0, _length(questions[i])
+        group.append(i)
+        rows += more
+    if group:
+        yield group
+
+
+def _read_plainly(
+    model: Any, texts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], pad: int
+) -> list[list[Found]]:
+    """Return what is found for each token of continuations, in one pass over the whole texts."""
+    # Of the last token nothing is asked.
+    ids = padded([(*context, *continuation)[:-1] for context, continuation in texts], pad, model)
+    rows = [row for row, (_, continuation) in enumerate(texts) for _ in continuation]
+    columns = [
+        len(context) - 1 + i for context, continuation in texts for i in range(len(continuation))
+    ]
+    targets = [token for _, continuation in texts for token in continuation]
+    found = iter(_found(model, ids, rows, columns, targets, use_cache=False))
+    return [[next(found) for _ in continuation] for _, continuation in texts]
+
+
+def _read_shared(model: Any, questions: Sequence[Question], pad: int) -> list[list[list[Found]]]:
+    """Return what is found for each token of each continuation; contexts are read once."""
+    cache = DynamicCache()
+    ids = padded([question.context for question in questions], pad, model)
+    lasts = [len(question.context) - 1 for question in questions]
+    rows = [row for row, question in enumerate(questions) for _ in question.continuations]
+    continuations = [c for question in questions for c in question.continuations]
+    firsts = _found(
+        model,
+        ids,
+        rows,
+        [lasts[row] for row in rows],
+        [continuation[0] for continuation in continuations],
+        past_key_values=cache,
+        use_cache=True,
+    )
+    longer = [i for i, continuation in enumerate(continuations) if len(continuation) > 1]
+    rests: dict[int, list[Found]] = {}
+    if longer:
+        sources = [rows[i] for i in longer]
+        lengths = [lasts[source] + 1 for source in sources]
+        found = _go_on(model, cache, sources, lengths, [continuations[i] for i in longer], pad)
+        rests = dict(zip(longer, found, strict=True))
+    answers: list[list[list[Found]]] = [[] for _ in questions]
+    for i, row in enumerate(rows):
+        answers[row].append([firsts[i], *rests.get(i, [])])
+    return answers
+
+
+def _go_on(
+    model: Any,
+    cache: DynamicCache,
+    sources: Sequence[int],
+    lengths: Sequence[int],
+    continuations: Sequence[tuple[int, ...]],
+    pad: int,
+) -> list[list[Found]]:
+    """Return what is found for all tokens but the first of continuations.
+
+    Args:
+        model: as transformers builds it.
+        cache: of the contexts.
+        sources: for each continuation the row of its context.
+        lengths: of the context of each continuation.
+        continuations: each of at least two tokens.
+        pad: a token to fill rows with.
+    """
+    ids = padded([continuation[:-1] for continuation in continuations], pad, model)
+    grid = Grid(len(sources), whole=False)
+    grid.admit(cache, sources, lengths)
+    grid.reserve(ids.shape[1])
+    places = torch.tensor(lengths)[:, None] + torch.arange(ids.shape[1])
+    found = iter(
+        _found(
+            model,
+            ids,
+            [row for row, c in enumerate(continuations) for _ in c[1:]],
+            [column for c in continuations for column in range(len(c) - 1)],
+            [token for c in continuations for token in c[1:]],
+            attention_mask=grid.mask(ids.shape[1], ids.device),
+            position_ids=places.to(ids.device),
+            past_key_values=grid,
+            use_cache=True,
+        )
+    )
+    return [[next(found) for _ in continuation[1:]] for continuation in continuations]
+
+
+def _found(
+    model: Any,
+    ids: torch.Tensor,
+    rows: Sequence[int],
+    columns: Sequence[int],
+    targets: Sequence[int],
+    **given: Any,
+) -> list[Found]:
+    """Return what a model says of the tokens that follow certain places."""
+    # Several continuations ask about the same place; its logits are made once.
+    places = sorted(set(zip(rows, columns, strict=True)))
+    at = {place: i for i, place in enumerate(places)}
+    logits = logits_at(
+        model,
+        ids,
+        torch.tensor([row for row, _ in places], device=ids.device),
+        torch.tensor([column for _, column in places], device=ids.device),
+        **given,
+    )
+    which = [at[place] for place in zip(rows, columns, strict=True)]
+    found: list[Found] = []
+    for start in range(0, len(which), PLACES_TOGETHER):
+        chosen = torch.tensor(which[start : start + PLACES_TOGETHER], device=ids.device)
+        wanted = torch.tensor(targets[start : start + PLACES_TOGETHER], device=ids.device)
+        scores = logits[chosen].float()
+        mine = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(dim=1)
+        found += zip(mine.tolist(), (scores.argmax(dim=1) == wanted).tolist(), strict=True)
+    return found
+
+
+def _likelihood(found: Sequence[Found]) -> Likelihood:
+    return Likelihood(sum(total for total, _ in found), all(greedy for _, greedy in found))

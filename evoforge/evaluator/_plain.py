@@ -1,0 +1,60 @@
+"""What every back end asks of transformers: logits of a text, by the live model or a folder's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evoforge.errors import ConfigError
+
+
+@torch.inference_mode()
+def logits(model: Any, text: Sequence[int]) -> torch.Tensor:
+    """Return what a model says after each token of a text: (tokens, vocabulary), on the CPU."""
+    ids = torch.tensor([text], device=model.device)
+    found: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0].float().cpu()
+    return found
+
+
+def logits_of(folder: Path, like: Any, texts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+    """Return the same of the model of a folder, for each text.
+
+    Args:
+        folder: of a model.
+        like: a model whose type, device and attention it gets.
+        texts: tokens.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as verbosity
+
+    verbosity.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=like.dtype, attn_implementation=like.config._attn_implementation
+    )
+    model = model.eval().to(like.device)
+    return [logits(model, text) for text in texts]
+
+
+def device_of(wanted: str) -> str:
+    """Return the device that `evaluator.device` names.
+
+    Raises:
+        ConfigError: it is unknown, or not there.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        index = torch.device(wanted).index or 0
+    except RuntimeError as error:
+        raise ConfigError(
+            f"device must be auto, cpu, cuda or cuda:N, got {wanted}; set evaluator.device"
+        ) from error
+    if wanted.startswith("cuda") and index >= max(1, torch.cuda.device_count()):
+        raise ConfigError(
+            f"there are {torch.cuda.device_count()} CUDA devices, got {wanted}; "
+            "set evaluator.device"
+        )
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"there is no CUDA device for evaluator.device={wanted}; set it to cpu")
+    return wanted

@@ -1,0 +1,51 @@
+"""Whichever evaluator is the faster one of those that are there."""
+
+import logging
+
+import torch
+
+from evoforge.evaluator._answering import TokenEvaluator
+from evoforge.evaluator._vllm_engine import import_vllm, installed
+from evoforge.evaluator.hf import Hf
+from evoforge.evaluator.vllm import Vllm
+from evoforge.models.pool import Pool
+from evoforge.task.base import Task
+
+log = logging.getLogger(__name__)
+
+
+def auto(
+    task: Task,
+    pool: Pool,
+    *,
+    batch_size: int = 128,
+    device: str = "auto",
+    attention: str = "sdpa",
+) -> TokenEvaluator:
+    """Return vLLM's evaluator where there is a GPU and vLLM knows the models, else `Hf`.
+
+    Args:
+        task: the task.
+        pool: the sources.
+        batch_size: sequences computed together.
+        device: `auto`, `cpu`, `cuda`, ...; see `Hf`.
+        attention: as transformers names it.
+
+    Raises:
+        ConfigError: see `Hf` and `Vllm`.
+    """
+    reason = why_not_vllm(pool, device)
+    log.info("evaluator=auto is %s", "vllm" if reason is None else f"hf: {reason}")
+    make = Hf if reason else Vllm
+    return make(task, pool, batch_size=batch_size, device=device, attention=attention)
+
+
+def why_not_vllm(pool: Pool, device: str) -> str | None:
+    """Return why vLLM is not the faster way to run a pool's models, or None if it is."""
+    if not installed():
+        return "vllm is not installed"
+    if device == "cpu" or not torch.cuda.is_available():
+        return "vllm is no faster without a GPU"
+    known = import_vllm().ModelRegistry.get_supported_archs()
+    names = pool.model_config().architectures or ["the models' architecture"]
+    return None if set(names) & set(known) else f"vllm does not know {names[0]}"

@@ -1,0 +1,129 @@
+"""Evaluation with vLLM: one engine in this process, whose weights are replaced in place.
+
+Candidates are merged into a live model of transformers first, from which the engine gets its
+weights and which says whether it got them. A path goes into the engine as the plain model that it
+folds into, so what is scored is what is exported.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from evoforge.candidate import Candidate
+from evoforge.errors import ConfigError
+from evoforge.evaluator._answering import TokenEvaluator
+from evoforge.evaluator._live import LiveModel
+from evoforge.evaluator._plain import device_of, logits, logits_of
+from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
+from evoforge.evaluator._vllm_engine import Settings, import_vllm
+from evoforge.evaluator._vllm_host import Host
+from evoforge.models.pool import Pool
+from evoforge.task.base import Item, Task
+
+
+class Vllm(TokenEvaluator):
+    """Answers tasks with vLLM.
+
+    Args:
+        task: the task.
+        pool: the sources, which say the architecture, the tokenizer and the type of the weights.
+        batch_size: sequences computed together.
+        device: where candidates are merged, beside the engine: `auto`, `cpu`, `cuda`; auto is cuda
+            where there is one. The engine takes the first CUDA device that is visible, if any.
+        attention: of the live model, as transformers names it: `sdpa`, `eager`.
+        gpu_memory_utilization: the share of the GPU's memory that the engine may take, in (0, 1].
+        kv_cache_gib: memory for keys and values, in gibibytes; None for what that share leaves,
+            and for 1 on a CPU.
+        max_model_len: tokens of the longest prompt with its answer; None for the model's window.
+        max_hops: the longest path that needs no new engine; shorter ones are filled up with layers
+            that do nothing. None for the longest so far.
+        enforce_eager: whether to leave out graphs and compilation, which saves about a minute at
+            the start; None for on a CPU only, where they gain nothing.
+
+    Raises:
+        ConfigError: vLLM is not installed, an option makes no sense, or a prompt does not fit into
+            the context.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        pool: Pool,
+        *,
+        batch_size: int = 256,
+        device: str = "auto",
+        attention: str = "sdpa",
+        gpu_memory_utilization: float = 0.7,
+        kv_cache_gib: float | None = None,
+        max_model_len: int | None = None,
+        max_hops: int | None = None,
+        enforce_eager: bool | None = None,
+    ) -> None:
+        import_vllm()
+        super().__init__(task, pool)
+        _check("batch_size", batch_size)
+        _check("max_model_len", max_model_len)
+        _check("max_hops", max_hops)
+        if not 0 < gpu_memory_utilization <= 1:
+            raise ConfigError(
+                f"gpu_memory_utilization must be in (0, 1], got {gpu_memory_utilization}; "
+                "set evaluator.gpu_memory_utilization"
+            )
+        if kv_cache_gib is not None and kv_cache_gib <= 0:
+            raise ConfigError(
+                f"kv_cache_gib must be above 0, got {kv_cache_gib}; set evaluator.kv_cache_gib"
+            )
+        own = pool.reference.config.get("max_position_embeddings")
+        self._settings = Settings(
+            dtype=pool.dtype_name,
+            window=max_model_len or own or 4096,
+            batch_size=batch_size,
+            gpu_memory_utilization=gpu_memory_utilization,
+            kv_cache_gib=kv_cache_gib,
+            enforce_eager=enforce_eager,
+        )
+        self.live = LiveModel(pool, device=device_of(device), attention=attention)
+        self._host = Host(pool, self.live, self._settings, max_hops or 1)
+
+    def load(self, candidate: Candidate) -> None:
+        """Make the engine's model the candidate; see `TokenEvaluator.load` and `Host.load`."""
+        self._host.load(candidate)
+
+    def generate(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        """Continue prompts; see `TokenEvaluator.generate`."""
+        self._check_lengths([len(prompt.tokens) + prompt.limit for prompt in prompts])
+        with self._host.engine() as engine:
+            return engine.generate(prompts, self.ends)
+
+    def likelihoods(self, questions: Sequence[Question]) -> list[list[Likelihood]]:
+        """Score continuations; see `TokenEvaluator.likelihoods`."""
+        self._check_lengths([len(q.context) + max(map(len, q.continuations)) for q in questions])
+        with self._host.engine() as engine:
+            return engine.likelihoods(questions)
+
+    def logits(self, candidate: Candidate, items: Sequence[Item]) -> list[torch.Tensor]:
+        """Return what transformers says of every next token; see `Evaluator.logits`."""
+        self.live.write(candidate)
+        return [logits(self.live.model, self.prompt(item)) for item in items]
+
+    def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
+        """Return the same of the model of a folder; see `Evaluator.logits_of`."""
+        return logits_of(folder, self.live.model, [self.prompt(item) for item in items])
+
+    def close(self) -> None:
+        """Give the engine's memory back."""
+        self._host.close()
+
+    def _check_lengths(self, lengths: Sequence[int]) -> None:
+        """Refuse what does not fit into the engine, which would fail for every candidate."""
+        if max(lengths) > self._settings.window:
+            raise ConfigError(
+                f"a prompt with its answer has {max(lengths)} tokens, and vLLM's engine takes "
+                f"{self._settings.window}; set evaluator.max_model_len"
+            )
+
+
+def _check(option: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ConfigError(f"{option} must be at least 1, got {value}; set evaluator.{option}")

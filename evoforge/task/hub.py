@@ -1,0 +1,245 @@
+"""Rows out of data sets of the hub, loaded by the `datasets` library; no code of theirs is run.
+
+A data set's columns are brought to the keys that rows have here. Knows one data set at a time.
+"""
+
+import logging
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evoforge.errors import ConfigError
+
+# Which keys of a row are lists of texts, whatever the column holds.
+LISTS = ("answers", "choices")
+# What `path` may be instead of a hub id: kinds of files, for the address in `files`.
+KINDS = ("json", "parquet", "csv")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Where rows are on the hub, and what their columns mean.
+
+    Args:
+        path: the hub id, a folder that `datasets` saved, or a kind of file (`json`, `parquet`,
+            `csv`) for the address in `files`.
+        name: of the configuration, where the data set has several.
+        split: of the data set.
+        revision: branch, tag or commit; None for the newest.
+        files: addresses or places in the repository, where not all of it is wanted.
+        keys: key -> column. Columns may be inside others (`answers.text`), several in a list,
+            or `{column: ..., after: text}` for what follows a text, or `{column: ..., values:
+            {old: new}}` for other values, or `{column: ..., join: text}` for texts as one.
+        fixed: keys that every row has.
+        id: of a row, with `{row}` (counted from `first`) or columns in it.
+        first: the number of the first row.
+    """
+
+    path: str
+    name: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    files: str | Sequence[str] | None = None
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    id: str | None = None
+    first: int = 0
+
+    @property
+    def title(self) -> str:
+        """What it is called in errors."""
+        if self.path in KINDS and self.files:
+            return ", ".join(_listed(self.files))
+        return " ".join(filter(None, [self.path, self.name, self.split]))
+
+
+def data_set(file: str, options: Any) -> DataSet:
+    """Return what the user says of a data set.
+
+    Args:
+        file: the file that it stands for.
+        options: of `DataSet`.
+
+    Raises:
+        ConfigError: an option is unknown, or `path` is missing.
+    """
+    known = list(DataSet.__dataclass_fields__)
+    given = list(options) if isinstance(options, Mapping) else [options]
+    if not isinstance(options, Mapping) or "path" not in options or set(given) - set(known):
+        raise ConfigError(
+            f"the data set for {file} must have {', '.join(known)} (path at least), got "
+            f"{', '.join(map(str, given))}; set task.items.hub"
+        )
+    return DataSet(**options)
+
+
+def load(file: str, source: DataSet) -> list[dict[str, Any]]:
+    """Return the rows of a data set.
+
+    Args:
+        file: the file that it stands for, for errors.
+        source: where it is.
+
+    Raises:
+        ConfigError: `datasets` is not installed, the hub does not answer, there is no such data
+            set, or it has other columns.
+    """
+    columns = _load(file, source)
+    rows = []
+    for number, given in enumerate(columns, start=source.first):
+        row = {key: value for key, value in given.items() if value is not None}
+        mapped = {key: _value(key, given, column, source) for key, column in source.keys.items()}
+        name = _id(file, source, {**given, "row": number})
+        rows.append({**row, **mapped, **source.fixed, "id": name, "_row": number})
+    return rows
+
+
+def _id(file: str, source: DataSet, row: Mapping[str, Any]) -> str:
+    try:
+        return (source.id or f"{file.rpartition('.')[0]}-{{row}}").format_map(row)
+    except (KeyError, ValueError) as error:
+        raise ConfigError(
+            f"the id {source.id!r} of {source.title} must be a text with row or columns in braces "
+            f"({', '.join(row)}); set task.items.hub"
+        ) from error
+
+
+def _load(file: str, source: DataSet) -> Sequence[Mapping[str, Any]]:
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError(
+            f"{file} comes from the hub, which needs pip install datasets; or set data_dir to the "
+            "folder that holds the file"
+        ) from error
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        with _quiet("datasets", "huggingface_hub"):  # they tell of every attempt
+            found = _opened(source)
+    # A data set may be missing, changed, damaged or not reachable; the library has a name for each.
+    except (
+        OSError,
+        HTTPError,
+        ValueError,
+        RuntimeError,
+        datasets.exceptions.DatasetsError,
+    ) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"cannot get {source.title} ({reason}); check the network, or set "
+            f"data_dir to the folder that holds {file}"
+        ) from error
+    return found
+
+
+def _opened(source: DataSet) -> Sequence[Mapping[str, Any]]:
+    import datasets
+
+    folder = Path(source.path)
+    rows: Sequence[Mapping[str, Any]]
+    if any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
+        found = datasets.load_from_disk(source.path)
+        if isinstance(found, datasets.DatasetDict):
+            if source.split not in found:
+                raise ValueError(f"it has the splits {', '.join(found)}")
+            found = found[source.split]
+        rows = found
+        return rows
+    files = None if source.files is None else _listed(source.files)
+    try:
+        rows = datasets.load_dataset(
+            source.path, source.name, split=source.split, revision=source.revision, data_files=files
+        )
+    except ConnectionError:
+        fetched = _fetched(source)
+        if fetched is None:
+            raise
+        rows = datasets.load_dataset(fetched, source.name, split=source.split, data_files=files)
+    return rows
+
+
+def _fetched(source: DataSet) -> str | None:
+    """Return the folder of a data set that the hub's cache has, without asking the hub."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return str(
+            snapshot_download(
+                source.path, repo_type="dataset", revision=source.revision, local_files_only=True
+            )
+        )
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Let libraries log errors only."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _listed(files: str | Sequence[str]) -> list[str]:
+    return [files] if isinstance(files, str) else list(files)
+
+
+def _value(key: str, row: Mapping[str, Any], column: Any, source: DataSet) -> Any:
+    """Return what a row has for one of our keys."""
+    if isinstance(column, str):
+        value = _inside(row, column, key, source)
+    elif isinstance(column, Sequence):
+        return [str(_inside(row, each, key, source)) for each in column]
+    else:
+        value = _changed(_inside(row, column["column"], key, source), column)
+    if key == "answer_number" and isinstance(value, str):
+        return _number(value)
+    if key in LISTS and isinstance(value, str):
+        return [value]
+    return "" if value is None else value
+
+
+def _inside(row: Mapping[str, Any], column: str, key: str, source: DataSet) -> Any:
+    value: Any = row
+    for name in column.split("."):
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            value = [each[name] for each in value]
+        elif isinstance(value, Mapping) and name in value:
+            value = value[name]
+        else:
+            raise ConfigError(
+                f"{source.title} has no column {column} for {key}; it has {', '.join(row)}: set "
+                "task.items.hub, or data_dir to a folder with files"
+            )
+    return value
+
+
+def _changed(value: Any, change: Mapping[str, Any]) -> Any:
+    if "after" in change:
+        return str(value).rpartition(change["after"])[2].strip()
+    if "join" in change:
+        return change["join"].join(map(str, value))
+    values = {str(old): new for old, new in change["values"].items()}
+    return values.get(str(value), value)
+
+
+def _number(text: str) -> Any:
+    """Return the number that a text is, or the text where it is none, which is refused later."""
+    plain = text.replace(",", "").strip()
+    if set(plain) <= set(string.digits + ".-"):
+        try:
+            return float(plain)
+        except ValueError:
+            return text
+    return text

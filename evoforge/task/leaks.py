@@ -1,0 +1,118 @@
+"""Whether two parts of a task ask the same: by their texts, and by what their items are known as.
+
+Knows what items say and where they come from; does not know where they are kept.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from evoforge.errors import ConfigError
+
+# How many items of each side a sentence names.
+NAMED = 5
+# Data sets whose items are problems of GSM8K in other words; their ids end with the row, and where
+# a translation left rows out, `gsm8k_index` is the row.
+GSM8K = re.compile(r"(?:gsm8k(?:_[a-z]{2})?-(train|test)|mgsm_[a-z]{2}-(test))-0*(\d+)")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What identifies an item.
+
+    Args:
+        id: of the item.
+        texts: its question, and what it was translated from; normalised.
+        context: its passage, if it has one; normalised.
+        choices: what it offers, if it does; normalised and sorted.
+        known: names that the same problem has in every language, such as `gsm8k/test/0`.
+    """
+
+    id: str
+    texts: frozenset[str]
+    context: str | None
+    choices: tuple[str, ...] | None
+    known: frozenset[str]
+
+    def same(self, other: "Asked") -> bool:
+        """Say whether two items of one text are the same: no passage and no choice tells."""
+        contexts, choices = {self.context, other.context}, {self.choices, other.choices}
+        return (None in contexts or len(contexts) == 1) and (None in choices or len(choices) == 1)
+
+
+def normalized(text: str) -> str:
+    """Return a text as it is compared between parts: one form of characters, no white space."""
+    return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def asked(row: Mapping[str, Any]) -> Asked:
+    """Return what identifies a row of data, or an item as one."""
+    texts = [row["question"], *([row["question_en"]] if row.get("question_en") else [])]
+    context, choices = row.get("context"), row.get("choices")
+    return Asked(
+        str(row["id"]),
+        frozenset(normalized(str(text)) for text in texts),
+        normalized(str(context)) if context else None,
+        tuple(sorted(normalized(str(choice)) for choice in choices)) if choices else None,
+        frozenset(_known(row)),
+    )
+
+
+def _known(row: Mapping[str, Any]) -> Iterator[str]:
+    given = row.get("known") or []
+    yield from [given] if isinstance(given, str) else map(str, given)
+    found = GSM8K.fullmatch(str(row["id"]).rpartition("/")[2])
+    if found:
+        index = row.get("gsm8k_index", -1)
+        number = index if isinstance(index, int) and index >= 0 else int(found[3])
+        yield f"gsm8k/{found[1] or found[2]}/{number}"
+
+
+def shared(first: Iterable[Asked], second: Iterable[Asked]) -> list[tuple[Asked, Asked]]:
+    """Return the pairs of the same item in two sets, in the order of the second; one for each."""
+    named: dict[str, Asked] = {}
+    texts: defaultdict[str, list[Asked]] = defaultdict(list)
+    for item in first:
+        named.update((name, item) for name in item.known)
+        for text in item.texts:
+            texts[text].append(item)
+    found = []
+    for item in second:
+        twins = [named[name] for name in sorted(item.known) if name in named]
+        twins += [twin for t in sorted(item.texts) for twin in texts.get(t, ()) if twin.same(item)]
+        if twins:
+            found.append((twins[0], item))
+    return found
+
+
+def check_disjoint(parts: Mapping[str, Sequence[Asked]]) -> None:
+    """Refuse parts that share an item: what the search saw must not be reported on.
+
+    Raises:
+        ConfigError: two parts share items; names some of each and the option.
+    """
+    for first, second in combinations(parts, 2):
+        pairs = shared(parts[first], parts[second])
+        if pairs:
+            mine, other = _names(pair[1] for pair in pairs), _names(pair[0] for pair in pairs)
+            raise ConfigError(
+                f"{mine} of the {second} part {'ask' if len(pairs) > 1 else 'asks'} the same as "
+                f"{other} of the {first} part{_reason(pairs)}; search, select and test must share "
+                f"no item: set task.items.{first} or task.items.{second}"
+            )
+
+
+def _names(items: Iterable[Asked]) -> str:
+    ids = list(dict.fromkeys(item.id for item in items))
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + more
+
+
+def _reason(pairs: Sequence[tuple[Asked, Asked]]) -> str:
+    """Say by what name two items are known to be one, where their texts do not tell."""
+    first, second = pairs[0]
+    return "" if first.texts & second.texts else f" ({min(first.known & second.known)})"

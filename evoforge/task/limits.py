@@ -1,0 +1,91 @@
+"""When a written answer is over; in the search it may be over sooner than in reports."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from evoforge.errors import ConfigError
+from evoforge.task.base import Item
+from evoforge.task.request import Context, Generate, Stops
+
+SEARCH: Final = ("repeats", "phrase", "max_new_tokens")
+
+
+class Limits:
+    """What ends answers.
+
+    Args:
+        max_new_tokens: the longest answer.
+        stop: texts that end an answer; they are cut off.
+        gold_length_plus: tokens that an answer may have beyond the longest gold answer, or None.
+        search_stops: `repeats`, `phrase` and `max_new_tokens` that hold in the search alone.
+
+    Raises:
+        ConfigError: an option makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_new_tokens: int,
+        stop: Sequence[str],
+        gold_length_plus: int | None,
+        search_stops: Mapping[str, Any] | None,
+    ) -> None:
+        _check_count(max_new_tokens, 1, "max_new_tokens")
+        if isinstance(stop, str) or not all(isinstance(t, str) and t for t in stop):
+            raise ConfigError(
+                f"stop must be a list of texts that are not empty, got {stop!r}; set task.stop"
+            )
+        if gold_length_plus is not None:
+            _check_count(gold_length_plus, 0, "gold_length_plus")
+        self.max_new_tokens = max_new_tokens
+        self.stop = tuple(stop)
+        self.gold_length_plus = gold_length_plus
+        self.search = {k: v for k, v in (search_stops or {}).items() if v is not None}
+        _check_search(self.search)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The limits as JSON values; those of the search alone under `search`."""
+        return {
+            "decoding": "greedy",
+            "max_new_tokens": self.max_new_tokens,
+            "gold_length_plus": self.gold_length_plus,
+            "stop": list(self.stop),
+            **({"search": dict(self.search)} if self.search else {}),
+        }
+
+    def generate(self, context: Context, item: Item) -> Generate:
+        """Return the request to continue an item's context."""
+        early = self.search if item.part == "search" else {}
+        most = min(self.max_new_tokens, early.get("max_new_tokens", self.max_new_tokens))
+        stops = Stops(self.stop, early.get("repeats"), early.get("phrase"))
+        if self.gold_length_plus is None:
+            return Generate(context, most, stops)
+        return Generate(context, most, stops, item.answers, self.gold_length_plus)
+
+
+def _check_search(given: Mapping[str, Any]) -> None:
+    if unknown := sorted(set(given) - set(SEARCH)):
+        raise ConfigError(
+            f"search_stops has the options {', '.join(SEARCH)}, got {unknown[0]}; "
+            "set task.search_stops"
+        )
+    if "repeats" in given:
+        _check_count(given["repeats"], 2, "search_stops.repeats")
+    if "max_new_tokens" in given:
+        _check_count(given["max_new_tokens"], 1, "search_stops.max_new_tokens")
+    try:
+        re.compile(given.get("phrase", ""))
+    except (re.error, TypeError) as error:
+        raise ConfigError(
+            f"phrase must be a regular expression, got {given['phrase']!r} ({error}); "
+            "set task.search_stops.phrase"
+        ) from error
+
+
+def _check_count(value: Any, least: int, option: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        name = option.rpartition(".")[2]
+        raise ConfigError(f"{name} must be at least {least}, got {value!r}; set task.{option}")

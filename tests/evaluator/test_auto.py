@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from evoforge.evaluator import auto as auto_module
+from evoforge.evaluator.auto import auto, why_not_vllm
+from evoforge.evaluator.hf import Hf
+from evoforge.task.generation import Generation
+from tests.loop import Sums
+
+
+class Registry:
+    """What vLLM says it knows."""
+
+    def __init__(self, *names):
+        self.ModelRegistry = self
+        self.names = names
+
+    def get_supported_archs(self):
+        return self.names
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine that seems to have a GPU, and vLLM, which knows Mistral."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(auto_module, "installed", lambda: True)
+    monkeypatch.setattr(auto_module, "import_vllm", lambda: Registry("MistralForCausalLM"))
+
+
+def test_vllm_is_taken_where_it_is_faster(pool, gpu, monkeypatch):
+    made = []
+    monkeypatch.setattr(auto_module, "Vllm", lambda *given, **options: made.append(options))
+    auto("task", pool, batch_size=7, attention="eager")
+    assert made == [{"batch_size": 7, "device": "auto", "attention": "eager"}]
+
+
+def test_without_vllm_it_is_hf(pool, monkeypatch):
+    monkeypatch.setattr(auto_module, "installed", lambda: False)
+    task = Generation(name="t", items=Sums(), prompt="{question}", max_new_tokens=2)
+    made = auto(task, pool, batch_size=3)
+    assert isinstance(made, Hf)
+    assert made.batch_size == 3
+    assert why_not_vllm(pool, "auto") == "vllm is not installed"
+
+
+def test_on_a_cpu_vllm_is_no_faster(pool, gpu, monkeypatch):
+    assert why_not_vllm(pool, "auto") is None
+    assert why_not_vllm(pool, "cpu") == "vllm is no faster without a GPU"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert why_not_vllm(pool, "auto") == "vllm is no faster without a GPU"
+
+
+def test_an_architecture_that_vllm_does_not_know_stays_with_hf(pool, gpu, monkeypatch):
+    monkeypatch.setattr(auto_module, "import_vllm", lambda: Registry("Other"))
+    assert why_not_vllm(pool, "cuda") == "vllm does not know MistralForCausalLM"

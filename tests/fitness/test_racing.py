@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from evoforge.errors import ConfigError
+from evoforge.fitness.racing import Racing
+from evoforge.task.base import Item
+
+MANY = tuple(Item(str(i), f"{i}=", answer_number=float(i)) for i in range(100))
+
+
+def race(follow, skills, **options):
+    settings = {"size": 40, "block": 10, "keep": 0.25, **options}
+    return follow(Racing(MANY, **settings), 0, skills)
+
+
+def test_who_is_far_behind_answers_one_block_and_the_best_answer_all(follow):
+    found = race(follow, [0, 95, 90, 0])
+    assert [found.answered(p) for p in range(4)] == [10, 40, 40, 10]
+
+
+def test_equals_stay_together(follow):
+    found = race(follow, [50, 50, 50, 50])
+    assert [found.answered(p) for p in range(4)] == [40] * 4
+    assert len(set(found.fitness.tolist())) == 1
+
+
+def test_the_best_share_stays_whatever_happens(follow):
+    found = race(follow, [0, 95, 0, 0], keep=0.5)
+    assert [found.answered(p) for p in range(4)] == [40, 40, 10, 10]
+
+
+def test_the_fitness_of_one_that_left_is_the_leaders_less_its_lead(follow):
+    found = race(follow, [0, 100])
+    # The leader has everything right, the other nothing, in the first block and at the end.
+    assert found.fitness.tolist() == [0.0, 1.0]
+
+
+def test_a_lead_on_few_items_is_carried_over_to_the_end(follow):
+    hand = Racing(MANY, size=40, block=10)._deal.hand(0)
+    first = {item.id for item in hand[:10]}
+    # The leader is right in the first block, and in half of the rest; the other never.
+    half = {item.id for item in hand[10::2]}
+    leader = lambda item: float(item.id in first or item.id in half)  # noqa: E731
+    found = race(follow, [leader, 0], keep=0.5)
+    # Its final score is 25 of 40; the lead after the first block was 1.
+    assert found.fitness.tolist() == [0.625, -0.375]
+
+
+def test_a_wide_margin_lets_nobody_go(follow):
+    # 10 items with 5 differences of 1: the mean 0.5 is 3 standard errors of 0.167.
+    def other(item):
+        return float(int(item.id) % 2)
+
+    found = race(follow, [100, other], margin=100.0, keep=0.5)
+    assert found.answered(1) == 40
+
+
+def test_the_last_block_may_be_shorter(follow):
+    found = race(follow, [50, 50], size=25)
+    assert [len(now.items[0]) for now in found.rounds] == [10, 20, 25]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 101}, "set fitness.size"),
+        ({"block": 0}, "set fitness.block"),
+        ({"block": 41}, "set fitness.block"),
+        ({"margin": 0.0}, "set fitness.margin"),
+        ({"keep": 0.0}, "set fitness.keep"),
+        ({"keep": 1.5}, "set fitness.keep"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Racing(MANY, **{"size": 40, **options})
+
+
+def test_a_race_costs_less_than_all_items_and_finds_the_same_best(follow):
+    rng = np.random.default_rng(0)
+    skills = rng.permutation(np.arange(20, 100, 5)).tolist()
+    found = race(follow, skills)
+    assert np.argmax(found.fitness) == int(np.argmax(skills))
+    assert sum(found.answered(p) for p in range(16)) < 0.8 * 16 * 40

@@ -1,0 +1,146 @@
+import json
+
+import pytest
+
+from evoforge.config import build
+from evoforge.errors import ConfigError
+from evoforge.task.generation import Generation
+from evoforge.task.multiple_choice import MultipleChoice
+from evoforge.task.own import own_task
+
+PARTS = ("search", "select", "test")
+NUMBERS = [{"question": f"{i}+1=", "answer_number": i + 1} for i in range(20)]
+CHOICES = [{"question": f"q{i}", "choices": ["a", "b"], "label": i % 2} for i in range(20)]
+TEXTS = [{"question": f"q{i}", "answers": [f"t{i}"], "context": f"c{i}"} for i in range(20)]
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return what writes rows into a file of a name, and its path."""
+
+    def write(rows, name="mine.jsonl"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+        return str(path)
+
+    return write
+
+
+def test_one_file_is_split_by_shares_into_parts_that_share_nothing(file):
+    task = own_task(file=file(NUMBERS))
+    ids = {part: [item.id for item in task.items(part)] for part in PARTS}
+    assert {part: len(found) for part, found in ids.items()} == {
+        "search": 10,
+        "select": 4,
+        "test": 6,
+    }
+    assert len(set().union(*ids.values())) == 20
+    assert task.name == "mine"
+
+
+def test_the_split_is_the_seeds(file):
+    path = file(NUMBERS)
+    first, again, other = (own_task(file=path, seed=seed) for seed in (1, 1, 2))
+    assert first.items("test") == again.items("test") != other.items("test")
+
+
+def test_what_asks_the_same_stays_in_one_part(file):
+    task = own_task(file=file([*NUMBERS, *NUMBERS]))
+    assert sum(len(task.items(part)) for part in PARTS) == 40
+
+
+def test_every_part_gets_an_item_of_a_small_file(file):
+    task = own_task(file=file(NUMBERS[:3]), shares={"search": 0.98, "select": 0.01, "test": 0.01})
+    assert [len(task.items(part)) for part in PARTS] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "metric", "text"),
+    [
+        (NUMBERS, Generation, "acc", "Question: 0+1=\nAnswer:"),
+        (TEXTS, Generation, "exact_match", "c0\n\nQuestion: q0\nAnswer:"),
+        (CHOICES, MultipleChoice, "acc", "Question: q0\nAnswer:"),
+    ],
+)
+def test_the_rows_choose_the_kind(file, rows, kind, metric, text):
+    task = own_task(file=file(rows))
+    assert (type(task), task.metric) == (kind, metric)
+    items = [item for part in PARTS for item in task.items(part)]
+    first = next(item for item in items if item.id == "mine-1")
+    assert task.request(first).context.text == text
+
+
+def test_a_kind_prompt_and_options_may_be_given(file):
+    both = [{**row, "answers": ["a"]} for row in CHOICES]
+    options = {"max_new_tokens": 7}
+    task = own_task(file=file(both), kind="generation", prompt="Q {question}", options=options)
+    request = task.request(task.items("test")[0])
+    assert request.context.text.startswith("Q q")
+    assert request.max_new_tokens == 7
+
+
+def test_three_files_are_the_parts_even_with_equal_names(file):
+    files = {p: file(NUMBERS[2 * i : 2 * i + 2], f"{p}/x.jsonl") for i, p in enumerate(PARTS)}
+    task = own_task(files=files)
+    assert [item.id for item in task.items("select")] == ["select-x-1", "select-x-2"]
+
+
+def test_the_command_line_says_it_all(file, compose):
+    task = build(compose("task=jsonl", f"task.file={file(NUMBERS)}")["task"], "task")
+    assert task.items("search")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "task=jsonl reads a file of yours; set task.file to one that is split, or task.files"),
+        ({"files": {"search": "x"}}, "task=jsonl reads a file of yours; set task.file"),
+        ({"file": "/no/x.jsonl"}, r"cannot read /no/x\.jsonl .*; set task\.file"),
+        ({"file": "x", "files": {"test": "y"}}, "one file or three are read, not both; set task"),
+        ({"shares": {"search": 1}}, "shares must be numbers above 0 for search, select, test, got"),
+        (
+            {"shares": {"search": 1, "select": 0, "test": 1}},
+            "shares must be numbers above 0 .*; set task.shares",
+        ),
+        (
+            {"options": {"max_tokens": 3}},
+            "has the options prompt, .*, got max_tokens; set task.opt",
+        ),
+        (
+            {"kind": "multiple_choice"},
+            r"have no kind of answer in common \(choices\): line 1 has no",
+        ),
+    ],
+)
+def test_what_cannot_be_a_task_is_one_sentence(file, options, message):
+    given = (
+        {"file": file(NUMBERS), **options}
+        if set(options) & {"shares", "options", "kind"}
+        else options
+    )
+    with pytest.raises(ConfigError, match=message):
+        own_task(**given)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([*NUMBERS, {"question": "?"}], r"mine\.jsonl, line 21 has no answer; give it answers"),
+        (
+            [*NUMBERS, CHOICES[0]],
+            "rows of .* no kind of answer in common .*: line 1 has no choices",
+        ),
+        (NUMBERS[:2], "asks 2 different questions, too few for search, select and test; add rows"),
+        ([*NUMBERS[:9], {"question": None, "answers": ["x"]}], "line 10: question must be a text"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_named(file, rows, message):
+    with pytest.raises(ConfigError, match=message):
+        own_task(file=file(rows))
+
+
+def test_one_label_in_a_whole_part_is_refused(file):
+    rows = [{**row, "label": 0} for row in CHOICES]
+    with pytest.raises(ConfigError, match="label"):
+        own_task(file=file(rows))
