@@ -1,8 +1,9 @@
 """Evaluation with transformers: one live model, merged in place, asked in batches."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -16,6 +17,8 @@ from evoforge.evaluator._plain import device_of, logits, logits_of
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.models.pool import Pool
 from evoforge.task.base import Item, Task
+
+log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
@@ -50,6 +53,7 @@ class Hf(TokenEvaluator):
             )
         self.batch_size = batch_size
         self.live = LiveModel(pool, device=device_of(device), attention=attention)
+        _warn_of_slow_type(self.live.model)
 
     def load(self, candidate: Candidate) -> None:
         """Merge the candidate into the live model; see `TokenEvaluator.load`."""
@@ -91,6 +95,16 @@ class Hf(TokenEvaluator):
         # Only here, where nothing holds the error any more, is the memory free.
         torch.cuda.empty_cache()
         return ask(self.batch_size // 2)
+
+
+def _warn_of_slow_type(model: Any) -> None:
+    """Say so where the processor emulates the type of the weights."""
+    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if model.device.type == "cpu" and model.dtype == torch.bfloat16 and not fast:
+        log.warning(
+            "this processor has no instructions for bfloat16, so answers take about twice as long "
+            "as they need; set models.dtype=float32 if the memory allows"
+        )
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -140,9 +140,9 @@ def incomparable(runs: Sequence[Run]) -> dict[str, str]:
     found = {}
     for run in runs:
         if run.judged_by is not None and run.judged_by != (protocol, items):
-            what = ["protocol"] if run.judged_by[0] != protocol else []
-            what += ["test items"] if run.judged_by[1] != items else []
-            found[run.name] = f"other {' and '.join(what)}"
+            what = ["another protocol"] if run.judged_by[0] != protocol else []
+            what += ["other test items"] if run.judged_by[1] != items else []
+            found[run.name] = " and ".join(what)
     return found
 
 

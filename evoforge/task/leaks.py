@@ -8,6 +8,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -44,6 +45,7 @@ class Asked:
         return (None in contexts or len(contexts) == 1) and (None in choices or len(choices) == 1)
 
 
+@lru_cache(maxsize=1 << 16)  # the same texts are compared for several parts, and in suites again
 def normalized(text: str) -> str:
     """Return a text as it is compared between parts: one form of characters, no white space."""
     return "".join(unicodedata.normalize("NFKC", text).split()).casefold()

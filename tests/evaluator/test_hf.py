@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -8,7 +10,10 @@ from evoforge.evaluator._decode import Decoder
 from evoforge.evaluator.hf import Hf
 from evoforge.merge.base import Mergers
 from evoforge.merge.ties import Ties
+from evoforge.models.pool import open_pool
 from evoforge.task.generation import Generation
+from evoforge.task.multiple_choice import MultipleChoice
+from evoforge.task.text_scoring import TextScoring
 from tests.conftest import open_pico
 from tests.loop import WEIGHT, Sums
 
@@ -224,3 +229,80 @@ def test_tied_embeddings_are_written_once_and_shared(save_pico):
     state = evaluator.live.model.state_dict()
     assert "lm_head.weight" not in pool.names
     assert torch.equal(state["lm_head.weight"], pool.tensors("a")["model.embed_tokens.weight"])
+
+
+def test_a_type_that_the_processor_emulates_is_said(task, save_pico, monkeypatch, caplog):
+    folder = save_pico("half", seed=1, dtype=torch.bfloat16)
+    pool = open_pool(sources={"a": {"path": str(folder)}})
+    for fast in (True, False):
+        caplog.clear()
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda f=fast: f)
+        Hf(task, pool)
+        assert ("no instructions for bfloat16" in caplog.text) != fast
+
+
+class Choices:
+    """Questions with two choices each."""
+
+    def rows(self, part):
+        offset = {"search": 0, "select": 10, "test": 20}[part]
+        return [
+            {
+                "id": f"{part}-{i}",
+                "question": f"{i + offset}=",
+                "choices": ["1", "23"],
+                "label": i % 2,
+            }
+            for i in range(6)
+        ]
+
+
+def test_multiple_choice_takes_what_a_plain_pass_finds_likelier(pool, merger, pico):
+    task = MultipleChoice(name="m", items=Choices(), prompt="{question}")
+    found = Hf(task, pool).evaluate(candidate(pool, merger, "a"), task.items("search"))
+    assert found.status == "ok", found.reason
+    model = AutoModelForCausalLM.from_pretrained(pico["a"])
+    tokenizer = AutoTokenizer.from_pretrained(pico["a"])
+    for item, result in zip(task.items("search"), found.results, strict=True):
+        plain = [_log_likelihood(model, tokenizer, item.question, c) for c in item.choices]
+        assert result.metrics["acc"] == float(plain.index(max(plain)) == item.label)
+        assert result.tokens == 3
+
+
+def test_text_scoring_is_the_mean_of_a_plain_pass(pool, merger, pico):
+    rows = Choices().rows
+    items = SimpleNamespace(rows=lambda part: [{**row, "solution": "123"} for row in rows(part)])
+    task = TextScoring(name="t", items=items, prompt="{question}", text="{solution}")
+    found = Hf(task, pool).evaluate(candidate(pool, merger, "a"), task.items("search"))
+    assert found.status == "ok", found.reason
+    model = AutoModelForCausalLM.from_pretrained(pico["a"])
+    tokenizer = AutoTokenizer.from_pretrained(pico["a"])
+    for item, result in zip(task.items("search"), found.results, strict=True):
+        plain = _log_likelihood(model, tokenizer, item.question, "123") / 3
+        assert result.metrics["logprob"] == pytest.approx(plain, abs=1e-4)
+
+
+def _log_likelihood(model, tokenizer, context, continuation):
+    ids = tokenizer(context + continuation, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        logs = model(ids).logits[0].log_softmax(-1)
+    places = range(ids.shape[1] - len(continuation), ids.shape[1])
+    return sum(float(logs[place - 1, ids[0, place]]) for place in places)
+
+
+def test_the_proxy_of_a_task_is_asked_where_it_is_wanted(pool, merger):
+    options = {"max_new_tokens": 8, "proxy": "{answer_number}"}
+    task = Generation(name="t", items=Sums(), prompt="{question}", **options)
+    evaluator = Hf(task, pool)
+    whole = candidate(pool, merger, "a")
+    proxy = evaluator.evaluate(whole, task.items("search"), proxy=True)
+    real = evaluator.evaluate(whole, task.items("search"))
+    assert proxy.proxy
+    assert not real.proxy
+    assert proxy.protocol != real.protocol
+    assert set(proxy.results[0].metrics) == {"logprob", "probability"}
+
+
+def test_a_task_without_a_proxy_says_so(pool, merger, task):
+    with pytest.raises(ConfigError, match="has no proxy; set task.proxy"):
+        Hf(task, pool).evaluate(candidate(pool, merger, "a"), task.items("search"), proxy=True)

@@ -130,7 +130,7 @@ def test_a_shorter_path_is_filled_up_with_layers_that_add_nothing(larger):
 
 def test_a_tied_embedding_is_written_twice_where_the_engine_has_two(save_pico):
     pool = open_pico({"a": save_pico("a", seed=0, tie_word_embeddings=True, **SHAPE)})
-    candidate = Mergers(pool).build(Linear(pool, weight=1.0).recipe([]))
+    candidate = merge(pool, 0.5)
     tied = frame(pool, candidate)
     untied = Frame(4, tied.lists, {"tie_word_embeddings": False})
     live = LiveModel(pool, device="cpu", attention="sdpa")
@@ -176,8 +176,8 @@ def answers(expected, noise=0.0):
     """Return the five likeliest tokens of each prompt, a bit off."""
     top = expected.topk(5)
     return [
-        {token: value + noise * (-1) ** i for i, (value, token) in enumerate(zip(*row))}
-        for row in zip(top.values.tolist(), top.indices.tolist())
+        {token: value + noise * (-1) ** token for value, token in zip(*row, strict=True)}
+        for row in zip(top.values.tolist(), top.indices.tolist(), strict=True)
     ]
 
 
@@ -227,10 +227,10 @@ def test_without_vllm_the_error_says_what_to_install(monkeypatch, task, pool):
         ({"device": "foo"}, "device must be auto, cpu, cuda or cuda:N, got foo"),
     ],
 )
-def test_a_wrong_option_is_named(monkeypatch, task, pool, option, message):
+def test_a_wrong_option_is_named(monkeypatch, task, larger, option, message):
     monkeypatch.setattr("evoforge.evaluator.vllm.import_vllm", lambda: None)
     with pytest.raises(ConfigError, match=message):
-        Vllm(task, pool, **option)
+        Vllm(task, larger, **option)
 
 
 def test_the_sentence_of_an_error_is_found():
@@ -417,7 +417,9 @@ def test_an_error_on_the_way_does_not_leave_requests_behind(larger, task, make):
 
 
 @needs_vllm
-def test_what_vllm_cannot_run_is_a_clear_error(task, pool, make):
+def test_what_vllm_cannot_run_is_a_clear_error(save_pico, task, make):
+    narrow = {**SHAPE, "head_dim": 8}
+    pool = open_pico({n: save_pico(n, seed=i, **narrow) for i, n in enumerate(["base", "a"])})
     with pytest.raises(ConfigError, match="vLLM cannot run base: .*head.*; set evaluator=hf"):
         make(task, pool).load(merge(pool, 0.5))
 

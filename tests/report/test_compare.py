@@ -88,7 +88,7 @@ def test_runs_that_were_judged_otherwise_are_marked(new_run, tmp_path, content):
         run.test("winner", recipe, [1.0, 0.0] * (items // 2))
         run.journal.finish()
     found = compare([tmp_path / "sweep"], tmp_path / "out")
-    assert found.odd == {"2": "other protocol", "3": "other test items"}
+    assert found.odd == {"2": "another protocol", "3": "other test items"}
     rows = content(tmp_path / "out" / "comparison.json")["runs"]
     assert [row["not_comparable"] for row in rows] == [None, None, *found.odd.values()]
     assert [row["protocol"] for row in rows] == ["c" * 32, "c" * 32, "e", "c" * 32]
