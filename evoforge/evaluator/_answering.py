@@ -3,6 +3,7 @@
 Knows tasks and the token contract; how a model is run is the back end's affair.
 """
 
+import logging
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from evoforge.models.pool import Pool
 from evoforge.record import ItemResult
 from evoforge.task.base import PARTS, Item, Task
 from evoforge.task.request import Response
+
+log = logging.getLogger(__name__)
 
 
 class TokenEvaluator(Evaluator):
@@ -46,6 +49,22 @@ class TokenEvaluator(Evaluator):
             for part in PARTS if asking is task else PARTS[:1]:
                 for item in asking.items(part):
                     self._encode(asking, item)
+        self._warn(window)
+
+    def _warn(self, window: int | None) -> None:
+        """Say which items models cannot read, or answer, in full."""
+        for some, what in (
+            (self._encoder.cut, "are cut on the left"),
+            (self._encoder.shortened, "leave less than task.max_new_tokens for the answer"),
+        ):
+            if some:
+                log.warning(
+                    "the prompts of %d items, such as %s, %s: models read %d tokens",
+                    len(some),
+                    min(some),
+                    what,
+                    window,
+                )
 
     @abstractmethod
     def load(self, candidate: Candidate) -> None:

@@ -113,7 +113,7 @@ class Grid(Cache):  # type: ignore[misc]
         """Take new memory and move the rows there, as far to the left as they go."""
         used = self.end - min(self.starts, default=self.end)
         end = max(used, longest)
-        columns = end + max(length, ROOM, end // 4)
+        columns = end + max(length, ROOM, end // 8)
         for layer, other in zip(self.layers, like.layers, strict=True):
             layer.move(other, self._rows, columns, end, used)
         self.starts = [start + end - self.end for start in self.starts]
@@ -124,6 +124,8 @@ class _Rows(CacheLayerMixin):  # type: ignore[misc]
     """The keys and values of one layer: each (rows, heads, columns, size)."""
 
     is_sliding = False
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self, grid: Grid) -> None:
         super().__init__()

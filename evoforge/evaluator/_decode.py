@@ -20,7 +20,7 @@ from evoforge.evaluator._forward import logits_at, padded, takes
 from evoforge.evaluator._tokens import END, LENGTH, Prompt, Reply
 
 # Tokens that are read at once: more are no faster, and take more memory.
-READ_TOGETHER = 2048
+READ_TOGETHER = 1024
 # A shorter beginning in common is not worth a pass of its own.
 WORTH_SHARING = 16
 
@@ -103,10 +103,10 @@ class _Run:
 
     def replies(self) -> list[Reply]:
         """Return all replies."""
+        # A few more rows cost a step little, and reading prompts one by one costs much.
+        enough = max(1, self._size // 8)
         while self._waiting or self._active:
-            free = self._size - len(self._active)
-            # A few more rows cost a step little, and reading prompts one by one costs much.
-            if self._waiting and free >= max(1, self._size // 8):
+            while self._waiting and (free := self._size - len(self._active)) >= enough:
                 for group in self._groups(free):
                     self._read(group)
             if self._active:
@@ -223,11 +223,16 @@ def by_transformers(
         pad: a token to fill rows with.
         batch_size: prompts in a batch.
     """
-    order = sorted(range(len(prompts)), key=lambda place: -len(prompts[place].tokens))
+    answers = [_Answer(place, prompt) for place, prompt in enumerate(prompts)]
+    waiting = sorted(answers, key=lambda answer: -len(answer.prompt.tokens))
     replies: dict[int, Reply] = {}
-    for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
-        batch = [_Answer(place, prompts[place]) for place in places]
+    while waiting:
+        batch = waiting[:batch_size]
+        if not takes(model, "past_key_values"):
+            # Such models read padding as if it were text.
+            width = len(batch[0].prompt.tokens)
+            batch = [answer for answer in batch if len(answer.prompt.tokens) == width]
+        waiting = waiting[len(batch) :]
         for answer, reason in zip(batch, _generated(model, batch, ends, pad), strict=True):
             replies[answer.place] = Reply(tuple(answer.tokens), reason)
     return [replies[place] for place in range(len(prompts))]

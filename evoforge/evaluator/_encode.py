@@ -47,6 +47,10 @@ class Encoder:
         self._end = end
         self._window = window
         self._rules: dict[Stops, StopRule] = {}
+        # Items whose prompts leave less than they ask for their answers.
+        self.shortened: set[str] = set()
+        # Items whose prompts lost their beginning.
+        self.cut: set[str] = set()
 
     def encode(self, item: str, request: Request) -> Encoded:
         """Return a request's tokens.
@@ -68,6 +72,9 @@ class Encoder:
             longest = max(len(self._plain(text)) for text in request.no_longer_than)
             limit = min(limit, max(1, longest + request.slack))
         tokens = self._fit(item, request.context, limit)
+        if self._window is not None and len(tokens) + limit > self._window:
+            self.shortened.add(item)
+            limit = self._window - len(tokens)
         rule = self._rules.setdefault(request.stops, StopRule(request.stops, self._tokenizer))
         return Encoded(Prompt(tokens, limit, rule if rule.ever else None), rule)
 
@@ -96,11 +103,12 @@ class Encoder:
                 return pairs
             shorter = context.shorter()
             if shorter is None and context.cut and all(len(before) > over for before, _ in pairs):
+                self.cut.add(item)
                 return [(before[over:], after) for before, after in pairs]
             context = shorter
         raise ConfigError(
             f"the prompt of {item} has {longest} tokens with its longest continuation, and models "
-            f"read {self._window}; set task.items, or task.shots where it has some"
+            f"read {self._window}; set task.too_long=cut to read its end alone, or task.items"
         )
 
     def _pair(self, context: Context, request: Compare, continuation: str) -> Pair:
@@ -118,17 +126,26 @@ class Encoder:
         return whole[:count], whole[count:]
 
     def _fit(self, item: str, context: Context, room: int) -> tuple[int, ...]:
-        """Return a context's tokens, without pieces as far as the window demands it."""
+        """Return a context's tokens: without pieces as far as the window demands it.
+
+        What cannot be made shorter leaves less room for the answer.
+        """
         tokens = self._context(context)
         while self._window is not None and len(tokens) + room > self._window:
             shorter = context.shorter()
-            if shorter is None and context.cut and room < self._window:
-                return tokens[-(self._window - room) :]
+            if shorter is None and context.cut:
+                # In a small window an answer must not take the place of its question.
+                kept = self._window - min(room, self._window // 2)
+                if len(tokens) > kept:
+                    self.cut.add(item)
+                return tokens[-kept:]
+            if shorter is None and len(tokens) < self._window:
+                return tokens
             if shorter is None:
                 raise ConfigError(
-                    f"the prompt of {item} has {len(tokens)} tokens, which leaves "
-                    f"{max(0, self._window - len(tokens))} of {self._window} for the answer; "
-                    "set task.max_new_tokens"
+                    f"the prompt of {item} has {len(tokens)} tokens, and models read "
+                    f"{self._window}; set task.too_long=cut to read its end alone, task.prompt, or "
+                    "task.items"
                 )
             context = shorter
             tokens = self._context(context)
@@ -147,5 +164,4 @@ class Encoder:
         return self._tokens(text, False)
 
     def _tokens(self, text: str, special: bool) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text, add_special_tokens=special)["input_ids"])
-
+        return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])

@@ -15,7 +15,7 @@ from evoforge.evaluator._forward import logits_at, padded, takes
 from evoforge.evaluator._tokens import Likelihood, Question
 
 # Tokens that are read at once: more are no faster, and take more memory.
-READ_TOGETHER = 2048
+READ_TOGETHER = 1024
 # Places whose logits are turned to float32 at once.
 PLACES_TOGETHER = 256
 

@@ -66,8 +66,8 @@ class Host:
         wanted = frame_of(candidate, self._pool.model_config(), self._pool.reference.per_layer)
         with self._given_up_on_error():
             if not self._swap(candidate, wanted, expected):
-                self._build(candidate, wanted)
-                if problem := self._fault(expected, None):
+                said = self._build(candidate, wanted)
+                if problem := fault(said, expected, None, self._settings.dtype):
                     raise MergeError(
                         f"vLLM does not run this candidate as transformers does: {problem}; "
                         "should that happen often, set evaluator=hf"
@@ -108,13 +108,16 @@ class Host:
             log.info("vLLM's engine is built anew, for it lacks %s", lack)
             return False
         forgot = self._engine.swap(self._frame.weights(candidate, self._tensor(candidate)))
-        problem = self._fault(expected, self._expected) if forgot else "its cache is in use"
+        said = self._engine.next_tokens(self._canary.prompts)
+        problem = fault(said, expected, self._expected, self._settings.dtype)
+        if not forgot:
+            problem = "its cache could not be emptied"
         if problem:
             log.warning("vLLM's engine is built anew, for after a swap of weights %s", problem)
         return not problem
 
-    def _build(self, candidate: Candidate, wanted: Frame) -> None:
-        """Build an engine whose first weights are the candidate's."""
+    def _build(self, candidate: Candidate, wanted: Frame) -> list[dict[int, float]]:
+        """Build an engine that starts with the candidate; return what it says to the canary."""
         start = time.perf_counter()
         self.close()
         first = self._frame is None
@@ -123,12 +126,15 @@ class Host:
             self._write(candidate, frame, Path(folder))
             try:
                 self._engine = Engine(Path(folder), self._settings)
+                # What kernels cannot compute shows when they are first used.
+                said = self._engine.next_tokens(self._canary.prompts)
             except (ValueError, RuntimeError, NotImplementedError) as error:
                 raise self._refusal(error, frame, first=first) from error
         self._frame = frame
         # Shorter paths still fit.
         self._depth = frame.num_layers
         log.info("built vLLM's engine in %.1f seconds", time.perf_counter() - start)
+        return said
 
     def _write(self, candidate: Candidate, frame: Frame, folder: Path) -> None:
         """Write the model that an engine starts with."""
@@ -146,12 +152,6 @@ class Host:
                 _save(shard, folder)
                 shard = {}
         _save(shard, folder)
-
-    def _fault(self, expected: torch.Tensor, before: torch.Tensor | None) -> str | None:
-        """Return what is wrong with what the engine says, or None."""
-        assert self._engine is not None
-        said = self._engine.next_tokens(self._canary.prompts)
-        return fault(said, expected, before, self._settings.dtype)
 
     def _tensor(self, candidate: Candidate) -> Callable[[str], torch.Tensor]:
         """Return what gives the candidate's tensors by name."""

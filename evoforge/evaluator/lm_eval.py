@@ -15,8 +15,9 @@ from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import end_tokens
 from evoforge.evaluator._live import LiveModel
+from evoforge.evaluator._plain import device_of, logits, logits_of
 from evoforge.evaluator.base import Evaluator
-from evoforge.evaluator.hf import _device, _forward, _out_of_memory
+from evoforge.evaluator.hf import _out_of_memory
 from evoforge.models.pool import Pool
 from evoforge.record import ItemResult
 from evoforge.task._harness import quiet
@@ -70,7 +71,7 @@ class LmEval(Evaluator):
         self._task = task
         self.batch_size = batch_size
         task.prepare(pool.tokenizer)
-        self.live = LiveModel(pool, device=_device(device), attention=attention)
+        self.live = LiveModel(pool, device=device_of(device), attention=attention)
         _settle(self.live.model, pool)
         from evoforge.evaluator._harness_lm import PlainLm, QuickLm
 
@@ -124,20 +125,11 @@ class LmEval(Evaluator):
     def logits(self, candidate: Candidate, items: Sequence[Item]) -> list[torch.Tensor]:
         """Return what a candidate says of every next token; see `Evaluator.logits`."""
         self.live.write(candidate)
-        return [_forward(self.live.model, self._shown(item)) for item in items]
+        return [logits(self.live.model, self._shown(item)) for item in items]
 
     def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
         """Return what the model of a folder says; see `Evaluator.logits_of`."""
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging as verbosity
-
-        own = self.live.model
-        verbosity.disable_progress_bar()
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=own.dtype, attn_implementation=own.config._attn_implementation
-        )
-        model = model.eval().to(own.device)
-        return [_forward(model, self._shown(item)) for item in items]
+        return logits_of(folder, self.live.model, [self._shown(item) for item in items])
 
     def _shown(self, item: Item) -> list[int]:
         return self._lm.shown(self._task.instances(item)[0])
@@ -160,5 +152,12 @@ def _completion(instances: Sequence[Any]) -> str:
     if first.request_type == "loglikelihood_rolling":
         return ""
     asked = [one for one in instances if one.request_type == "loglikelihood"]
-    best = max(asked, key=lambda one: one.resps[0][0])
+    if len(asked) == 1:  # a text that the model would write itself, or would not
+        likely = asked[0].resps[0][1]
+        return str(asked[0].args[1]).strip() if likely else ""
+    # Without a context lm-eval only asks how likely a choice is anyway.
+    given = [one for one in asked if one.args[0]] or asked
+    best = max(given, key=lambda one: one.resps[0][0])
+    if len({one.args[1] for one in given}) == 1:  # the choices are in what goes before
+        return str(best.idx)
     return str(best.args[1]).strip()

@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter
 from evoforge.report import figure as fig
 from evoforge.report.groups import grouped
 from evoforge.report.history import Floats
+from evoforge.report.protocol import mark
 from evoforge.report.summary import higher, metric
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def draw(found: Comparison, path: Path) -> Path:
     said += "; hollow, ≠: other protocol or test items, not comparable" if found.odd else ""
     said += f"; first {rows} of {len(found.runs)} runs" if rows < len(found.runs) else ""
     fig.heading(figure, f"{len(found.runs)} runs compared, {scored} with a test score", said)
+    marks = list(dict.fromkeys(mark(result["protocol"]) for result in results))
+    fig.footnote(figure, fig.clean(marks[0] if len(marks) == 1 else f"{len(marks)} protocols", 60))
     return fig.save(figure, path)
 
 

@@ -110,6 +110,12 @@ def heading(figure: Figure, title: str, subtitle: str) -> None:
     write(figure, left, top - step, subtitle, size=9, color=FAINT, va="top")
 
 
+def footnote(figure: Figure, text: str) -> None:
+    """Write a small line at the figure's bottom right."""
+    right, low = 1 - 0.13 / figure.get_figwidth(), 0.1 / figure.get_figheight()
+    write(figure, right, low, text, size=7.5, color=FAINT, ha="right", va="bottom")
+
+
 def section(figure: Figure, top: float, title: str, said: str) -> None:
     """Write a smaller title, and what is to be said of it on the same line; `top` in inches."""
     wide, y = figure.get_figwidth(), 1 - (top + 0.1) / figure.get_figheight()

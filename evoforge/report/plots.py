@@ -19,6 +19,7 @@ from evoforge.report import figure as fig
 from evoforge.report.gene_plot import draw as draw_genes
 from evoforge.report.history import Floats, History, higher, histories, winner
 from evoforge.report.path_plot import draw as draw_path
+from evoforge.report.protocol import mark
 from evoforge.report.result import BASELINE, fact
 from evoforge.report.route import depths, winning
 
@@ -87,6 +88,7 @@ def fitness(record: Record, stages: Sequence[History]) -> Path:
     screened = sum(int(history.screened.sum()) for history in stages)
     said += f"; {screened} candidates, screened by a proxy alone, have no score" if screened else ""
     fig.heading(figure, title, said)
+    fig.footnote(figure, fig.clean(mark(fact(record, "protocol") or {}, search=True), 60))
     return fig.save(figure, record.folder / "fitness.png")
 
 
@@ -213,7 +215,7 @@ def _legend(axes: Axes, failed: int, *, won: bool, means: bool, dropped: bool) -
         ("baseline", {"color": fig.FAINT, "linewidth": 0.9, "linestyle": (0, (5, 3))}),
     ]
     if dropped:
-        kinds.insert(1, ("left early", {**kinds[0][1], "mfc": "none"}))
+        kinds.insert(1, ("on fewer items", {**kinds[0][1], "mfc": "none"}))
     if means:
         line = {"color": MEAN, "linewidth": 1.3, "marker": "o", "markersize": 3}
         kinds.insert(-1, ("mean of a generation", line))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Protocol = Mapping[str, Any]
+SHORT = 12  # characters of a hash that people compare
 PROMPTS = {"published": "the published prompt", "own": "own prompt"}
 
 
@@ -19,6 +20,21 @@ def name(protocol: Protocol) -> str:
     title = str(protocol.get("name") or protocol.get("task") or "unnamed")
     details = ", ".join(_details(protocol))
     return f"{title} ({details})" if details else title
+
+
+def mark(protocol: Protocol, *, search: bool = False) -> str:
+    """Return what stands at the edge of a picture: what the scores were judged by, in short.
+
+    >>> mark({"task": "mgsm_ja", "protocol": "sakana", "hash": "0123456789abcdef"})
+    'mgsm_ja, sakana, 0123456789ab'
+
+    Args:
+        protocol: of the run.
+        search: whether the scores are those of the search, which may be judged otherwise.
+    """
+    key = (protocol.get("search_hash") if search else None) or protocol.get("hash") or ""
+    found = [protocol.get("task"), protocol.get("protocol"), str(key)[:SHORT]]
+    return ", ".join(str(part) for part in found if part)
 
 
 def _details(protocol: Protocol) -> list[str]:

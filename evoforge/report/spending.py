@@ -18,7 +18,7 @@ def items_by_asker(record: Record) -> dict[str, int]:
     for (name, part), number in record.roles().items():
         roles.setdefault(number, set()).add((name.partition(":")[0], part))
     searched = {c.evaluation for c in record.candidates(genomes=False)}
-    answered: dict[tuple[str, str], set[str]] = {}
+    answered: dict[tuple[str, str], frozenset[str]] = {}
     sets: dict[str, frozenset[str]] = {}
     # Numbers count from 1 in the order of the evaluations: nothing is ever taken out of a journal.
     for number in range(1, record.count("evaluations") + 1):
@@ -28,9 +28,11 @@ def items_by_asker(record: Record) -> dict[str, int]:
         key = evaluation.item_set
         if key not in sets:
             sets[key] = frozenset(record.items(key))
-        known = answered.setdefault((evaluation.recipe, evaluation.protocol), set())
+        subject = (evaluation.recipe, evaluation.protocol)
+        known = answered.get(subject, frozenset())
         new = len(sets[key] - known)
-        known |= sets[key]
+        # Of thousands of candidates most answer one set, which they share.
+        answered[subject] = known | sets[key] if known else sets[key]
         asker = "proxy" if evaluation.proxy else _asker(roles.get(number), number in searched)
         found[asker] += new
         if asker == "select":

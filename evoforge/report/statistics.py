@@ -73,8 +73,9 @@ def interval(scores: Sequence[float], weights: Sequence[float] | None = None) ->
     """Return the (weighted) mean of per-item scores with its 95 % interval and standard error.
 
     Wilson's interval where all scores are 0 or 1 and weigh the same, else the bootstrap's. A
-    weighted score of items that are all right, or all wrong, has Wilson's interval of as many
-    items as Kish's effective number: there the bootstrap has no width.
+    weighted score of items that are all right, or all wrong, has Wilson's interval of as many items
+    as Kish's effective number: there the bootstrap has no width. Items of weight 0 do not count,
+    such as those of a suite's task that is a mere condition.
 
     Args:
         scores: (n,) of items.
@@ -85,17 +86,27 @@ def interval(scores: Sequence[float], weights: Sequence[float] | None = None) ->
 
     Reference: Kish 1965, Survey Sampling, section 11.7.
     """
-    values, weighed = np.asarray(scores, dtype=np.float64), as_weights(weights)
+    values = np.asarray(scores, dtype=np.float64)
     if not values.size:
         raise ValueError("an interval needs at least one score")
+    weighed, (values,) = counted(weights, values)
     mean, se = average(values, weighed), standard_error(values, weighed)
-    counted = values if weighed is None else values[weighed > 0]
-    if not binary(counted) or (weighed is not None and np.ptp(counted) > 0):
+    if not binary(values) or (weighed is not None and np.ptp(values) > 0):
         return Interval(mean, *bootstrap(values, weighed), se)
     if weighed is None:
         return Interval(mean, *wilson(values.sum(), values.size), se)
     size = float(weighed.sum() ** 2 / (weighed**2).sum())
-    return Interval(mean, *wilson(size * float(counted[0]), size), se)
+    return Interval(mean, *wilson(size * mean, size), se)
+
+
+def counted(
+    weights: Sequence[float] | None, *scores: Scores
+) -> tuple[Scores | None, tuple[Scores, ...]]:
+    """Return the weights that are not 0, None if all of them are the same, and their scores."""
+    if weights is None:
+        return None, scores
+    kept = np.asarray(weights, dtype=np.float64) > 0
+    return as_weights(np.asarray(weights)[kept]), tuple(values[kept] for values in scores)
 
 
 def standard_error(values: Scores, weights: Scores | None = None) -> float | None:
@@ -169,12 +180,13 @@ def paired(
         raise ValueError(f"a paired test needs the same items on both sides; unmatched: {odd[:3]}")
     a = np.array([one[item] for item in one], dtype=np.float64)
     b = np.array([two[item] for item in one], dtype=np.float64)
-    weighed = None if weights is None else as_weights([weights[item] for item in one])
+    given = None if weights is None else [weights[item] for item in one]
+    weighed, (a, b) = counted(given, a, b)
     difference = a - b
     mean, means = average(difference, weighed), resampled(difference, weighed)
     wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
     if binary(a) and binary(b) and weighed is None:
-        low, high = agresti_min(wins, losses, len(one))
+        low, high = agresti_min(wins, losses, a.size)
         p, test = mcnemar(wins, losses), "exact McNemar test"
     else:
         low, high = ends(means, mean)

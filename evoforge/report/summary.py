@@ -17,7 +17,6 @@ LEVEL = 0.05
 NOTABLE = 0.02
 # Share of answers cut at the limit of their length, above which a score hangs on that limit.
 CUT = 0.05
-SHORT = 12  # characters of a hash that people compare
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def p_value(p: float) -> str:
 def judged_by(result: Result) -> list[str]:
     """Return what scores were judged by, a sentence to a line."""
     protocol = result["protocol"]
-    lines = [f"Protocol: {words.name(protocol)}, hash {str(protocol['hash'])[:SHORT]}."]
+    lines = [f"Protocol: {words.name(protocol)}, hash {str(protocol['hash'])[: words.SHORT]}."]
     if tasks := words.parts(protocol):
         lines.append(f"Its tasks: {'; '.join(tasks)}.")
     return [*lines, *filter(None, [words.early(protocol)])]

@@ -134,7 +134,7 @@ def load(specs: Sequence[Spec], include_path: str | None, changes: Changes) -> L
         from lm_eval.tasks import TaskManager
     except ImportError as error:
         raise ConfigError(
-            f"task lm_eval needs the package lm-eval ({error}); pip install 'evoforge[lm-eval]'"
+            f"task lm_eval needs the package lm-eval ({error}); pip install lm-eval"
         ) from error
     from datasets import disable_progress_bars
 

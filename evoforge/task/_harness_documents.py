@@ -170,9 +170,11 @@ class Documents:
         ConfigError: a split is not there, or there are not enough documents.
     """
 
-    def __init__(self, tasks: Mapping[str, Any], dealer: Dealer, splits: Mapping[str, str]) -> None:
+    def __init__(
+        self, tasks: Mapping[str, Any], dealer: Dealer, splits: Mapping[str, str | None]
+    ) -> None:
         for part, split in splits.items():
-            if part not in PARTS or split not in SPLITS:
+            if part not in PARTS or split not in (None, *SPLITS):
                 raise ConfigError(
                     f"splits must give {', '.join(PARTS)} a split ({', '.join(SPLITS)}), got "
                     f"{part}: {split}; set task.splits"
@@ -182,7 +184,7 @@ class Documents:
         self._parts: dict[str, list[Document]] = {part: [] for part in PARTS}
         for name, task in tasks.items():
             own = judged_split(task)
-            wanted = {part: splits.get(part, own) for part in PARTS}
+            wanted = {part: splits.get(part) or own for part in PARTS}
             # What lm-eval judges on comes first: it keeps texts that other splits hold too.
             for split in sorted(set(wanted.values()), key=lambda each: (each != own, each)):
                 self.all[name, split] = read(task, name, split)

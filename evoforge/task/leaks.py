@@ -77,18 +77,33 @@ def _known(row: Mapping[str, Any]) -> Iterator[str]:
 def shared(first: Iterable[Asked], second: Iterable[Asked]) -> list[tuple[Asked, Asked]]:
     """Return the pairs of the same item in two sets, in the order of the second; one for each."""
     named: dict[str, Asked] = {}
-    texts: defaultdict[str, list[Asked]] = defaultdict(list)
+    told: defaultdict[tuple[Any, ...], list[Asked]] = defaultdict(list)
     for item in first:
         named.update((name, item) for name in item.known)
         for text in item.texts:
-            texts[text].append(item)
+            told[text, "context", item.context].append(item)
+            told[text, "choices", item.choices].append(item)
+            told[text,].append(item)
     found = []
     for item in second:
-        twins = [named[name] for name in sorted(item.known) if name in named]
-        twins += [twin for t in sorted(item.texts) for twin in texts.get(t, ()) if twin.same(item)]
-        if twins:
-            found.append((twins[0], item))
+        twin = next((named[name] for name in sorted(item.known) if name in named), None)
+        twin = twin or next((t for t in _alike(item, told) if t.same(item)), None)
+        if twin is not None:
+            found.append((twin, item))
     return found
+
+
+def _alike(item: Asked, told: Mapping[tuple[Any, ...], list[Asked]]) -> Iterator[Asked]:
+    """Yield what may be the same, without going through all that share a question alone."""
+    for text in sorted(item.texts):
+        if item.context is not None:
+            keys: list[tuple[Any, ...]] = [(text, "context", c) for c in (item.context, None)]
+        elif item.choices is not None:
+            keys = [(text, "choices", c) for c in (item.choices, None)]
+        else:
+            keys = [(text,)]
+        for key in keys:
+            yield from told.get(key, ())
 
 
 def check_disjoint(parts: Mapping[str, Sequence[Asked]]) -> None:

@@ -45,8 +45,8 @@ class LmEval(Task):
             None for the rest.
         select: the same, to choose the winner.
         test: the same, for the report.
-        splits: the split (training, validation, test) that a part is taken from; by default the one
-            that lm-eval judges on.
+        splits: by part, the split (training, validation, test) that it is taken from; None for the
+            one that lm-eval judges on.
         metric: the main metric, for all tasks or by task; None for each task's first that is a mean
             over documents.
         filter: the filter of the main metric, in the same way; None for each task's first.
@@ -74,7 +74,7 @@ class LmEval(Task):
         search: int | float | None = 0.5,
         select: int | float | None = 0.2,
         test: int | float | None = None,
-        splits: Mapping[str, str] | None = None,
+        splits: Mapping[str, str | None] | None = None,
         metric: str | Mapping[str, str] | None = None,
         filter: str | Mapping[str, str] | None = None,  # noqa: A002
         average: Average = "tasks",

@@ -4,6 +4,7 @@ The console shows what a record says. It never reads the record while it draws, 
 draws and the journal belongs to the thread of the search.
 """
 
+import json
 import logging
 import sys
 import time
@@ -68,12 +69,15 @@ class Console(Tracker):
         """Draw the first frame; a resumed run's past is told in one line."""
         self._terminal = self._given or Terminal()
         self._progress = Progress(record)
+        self._protocol = _protocol(record)
         self._now = "baselines"  # a run begins with them
         # Budgets in minutes count all sessions of the run, and so does the clock.
         self._began = time.monotonic() - sum(record.seconds().values())
         for news in self._progress.news():
             self._now = _now(news, self._progress, self._now)
         self._mark_stage()
+        if self._protocol:
+            self._say(f"scores under the protocol {self._protocol}")
         if self._progress.candidates:
             self._say(f"resumed after {self._progress.candidates} candidates", self._best())
         if self._want_live and self._terminal.is_terminal:
@@ -253,6 +257,18 @@ def _now(news: News, progress: Progress, before: str) -> str:
         budget = _budget(progress)
         return "select" if budget and progress.candidates_of_stage >= budget else before
     return "search"
+
+
+def _protocol(record: Record) -> str:
+    """Return the name and the hash of what scores are judged by; empty if the run does not say."""
+    try:
+        protocol = json.loads(record.meta("protocol"))
+    except KeyError:
+        return ""
+    found = [protocol.get("task"), protocol.get("protocol"), str(protocol.get("hash", ""))[:12]]
+    if other := protocol.get("search_hash"):
+        found.append(f"in the search {other[:12]}")
+    return ", ".join(str(part) for part in found if part)
 
 
 def _budget(progress: Progress) -> int:

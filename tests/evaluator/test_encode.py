@@ -62,13 +62,25 @@ def test_pieces_leave_from_the_end_where_that_is_asked(encode, tokens):
 
 def test_what_is_still_too_long_is_cut_on_the_left_where_that_is_asked(encode, tokens):
     context = Context("1+1=", pieces=("2",), drop="first", cut=True)
-    assert encode(Generate(context, 4), window=6).context == tokens("1=")
+    assert encode(Generate(context, 3), window=6).context == tokens("+1=")
 
 
-def test_a_prompt_that_is_too_long_names_the_item_and_the_option(encode):
-    message = "the prompt of the-item has 4 tokens, which leaves 2 of 6 .*; set task.max_new_tokens"
+def test_an_answer_takes_at_most_half_of_the_window_from_its_question(encode, tokens):
+    found = encode(Generate(Context("1+1=", cut=True), 512), window=6)
+    assert (found.context, found.prompt.limit) == (tokens("+1="), 3)
+
+
+def test_what_cannot_be_shorter_leaves_less_for_the_answer(tokenizer):
+    encoder = Encoder(tokenizer, end=END, window=6)
+    found = encoder.encode("the-item", Generate(Context("1+1="), 4))
+    assert (len(found.prompt.tokens), found.prompt.limit) == (4, 2)
+    assert encoder.shortened == {"the-item"}
+
+
+def test_a_prompt_that_leaves_nothing_names_the_item_and_the_options(encode):
+    message = "the prompt of the-item has 4 tokens, and models read 4; set task.too_long"
     with pytest.raises(ConfigError, match=message):
-        encode(Generate(Context("1+1="), 4), window=6)
+        encode(Generate(Context("1+1="), 4), window=4)
 
 
 def test_continuations_share_their_context(encode, tokens):

@@ -167,7 +167,7 @@ def test_stop_texts_end_an_answer_and_are_cut_off(pool, merger):
 
 def test_a_prompt_longer_than_the_context_names_the_item_and_the_option(pool, merger):
     task = Generation(name="t", items=Sums(), prompt="a" * 125 + "{question}", max_new_tokens=8)
-    with pytest.raises(ConfigError, match="the prompt of search-.*set task.max_new_tokens"):
+    with pytest.raises(ConfigError, match="the prompt of search-.*; set task.too_long"):
         Hf(task, pool)
 
 

@@ -22,7 +22,7 @@ def rows(count, offset=0):
         {
             "question": f"{i}+{offset}",
             "answer": str(i + offset),
-            "choices": [str(i + offset), str(i), "ab" * (i % 3 + 1)],
+            "choices": [str(i + offset), str(i + 77), "ab" * (i % 3 + 1)],
             "label": i % 3,
         }
         for i in range(count)
@@ -184,6 +184,23 @@ def test_another_candidate_gives_other_answers_and_the_first_its_own_again(pool,
     ]
     assert found[0] == found[2]
     assert [r.completion for r in found[0]] != [r.completion for r in found[1]]
+
+
+def test_completions_say_what_the_model_found_likeliest(pool, merger, local):
+    specs = [local("choice"), local("likely"), local("rolling")]
+    for spec in specs:
+        task = HarnessTask(tasks=[spec])
+        evaluator = LmEval(task, pool)
+        results = evaluator.evaluate(candidate(pool, merger, "a"), task.items("search")).results
+        for item, result in zip(task.items("search"), results, strict=True):
+            if spec["task"] == "choice":
+                assert result.completion in item.question.split("\n")[1:]
+                right = result.completion == item.answers[0]
+                assert result.score == float(right)
+            elif spec["task"] == "likely":
+                assert result.completion == (item.answers[0] if result.score else "")
+            else:
+                assert result.completion == ""
 
 
 def test_running_out_of_memory_is_tried_once_with_half_the_batch(pool, merger, local, monkeypatch):

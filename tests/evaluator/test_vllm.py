@@ -23,7 +23,6 @@ from evoforge.evaluator.hf import Hf
 from evoforge.evaluator.vllm import Vllm
 from evoforge.merge.base import Mergers
 from evoforge.merge.dfs import Dfs
-from evoforge.merge.linear import Linear
 from evoforge.merge.ties import Ties
 from evoforge.merge.ties_dfs import TiesDfs
 from evoforge.path import Hop
@@ -65,9 +64,12 @@ def larger(save_pico):
     return open_pico({"base": base, **tuned})
 
 
-def merge(pool, weight):
-    merger = Linear(pool, weight={"low": 0.0, "high": 2.0})
-    return merger.build(merger.recipe(merger.space.init * 0 + weight))
+def merge(pool, gene):
+    """Return a merge of the sources, of which the first one's weight is free."""
+    merger = Ties(pool, weight=WEIGHT)
+    genome = merger.space.init
+    genome[0] = gene
+    return merger.build(merger.recipe(genome))
 
 
 def path(pool, hops):
@@ -129,7 +131,8 @@ def test_a_shorter_path_is_filled_up_with_layers_that_add_nothing(larger):
 
 
 def test_a_tied_embedding_is_written_twice_where_the_engine_has_two(save_pico):
-    pool = open_pico({"a": save_pico("a", seed=0, tie_word_embeddings=True, **SHAPE)})
+    base = save_pico("base", seed=0, tie_word_embeddings=True, **SHAPE)
+    pool = open_pico({"base": base, "a": save_pico("a", seed=1, near=base)})
     candidate = merge(pool, 0.5)
     tied = frame(pool, candidate)
     untied = Frame(4, tied.lists, {"tie_word_embeddings": False})
@@ -419,7 +422,8 @@ def test_an_error_on_the_way_does_not_leave_requests_behind(larger, task, make):
 @needs_vllm
 def test_what_vllm_cannot_run_is_a_clear_error(save_pico, task, make):
     narrow = {**SHAPE, "head_dim": 8}
-    pool = open_pico({n: save_pico(n, seed=i, **narrow) for i, n in enumerate(["base", "a"])})
+    base = save_pico("base", seed=0, **narrow)
+    pool = open_pico({"base": base, "a": save_pico("a", seed=1, near=base)})
     with pytest.raises(ConfigError, match="vLLM cannot run base: .*head.*; set evaluator=hf"):
         make(task, pool).load(merge(pool, 0.5))
 

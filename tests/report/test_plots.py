@@ -57,7 +57,7 @@ def test_candidates_without_a_score_of_the_task_are_drawn_apart(new_run, monkeyp
     monkeypatch.setattr(fig, "save", lambda figure, path: drawn.append(figure) or path)
     fitness(run.record, histories(run.record))
     shown = [text.get_text() for text in drawn[0].findobj(Text)]
-    assert "left early" in shown
+    assert "on fewer items" in shown
     assert any("2 candidates, screened by a proxy alone, have no score" in text for text in shown)
     assert not any("failed" in text for text in shown)
     # One hollow mark, two full ones.
@@ -84,6 +84,7 @@ def test_two_stages_are_named_and_have_their_bests(walked, monkeypatch):
     fitness(walked.record, stages)
     shown = [text.get_text() for text in drawn[0].findobj(Text)]
     assert {" ps", " dfs"} <= set(shown)
+    assert "mgsm_ja, cccccccccccc" in shown
     for stage in stages:
         assert f"{100 * stage.best[-1]:.1f}  best of {stage.stage}" in shown
 

@@ -1,4 +1,4 @@
-from evoforge.report.protocol import capped, early, name, parts, tasks
+from evoforge.report.protocol import capped, early, mark, name, parts, tasks
 
 JCOLA = {"task": "jcola", "protocol": "jp_stable", "prompt_is": "own", "metric": "balanced_acc"}
 JNLI = {**JCOLA, "task": "jnli", "metric": "acc"}
@@ -47,3 +47,11 @@ def test_tasks_with_short_gold_answers_are_known_by_their_items():
     assert capped({"gold_length_plus": 0}) == [""]
     jsquad = {"task": "jsquad", "gold_length_plus": 0}
     assert capped({"tasks": {"mgsm": MGSM, "jp": {"tasks": {"jsquad": jsquad}}}}) == ["jp/jsquad/"]
+
+
+def test_a_picture_is_marked_by_what_its_scores_were_judged_by():
+    protocol = {**MGSM, "hash": "a" * 32, "search_hash": "b" * 32}
+    assert mark(protocol) == "mgsm_ja, sakana, " + "a" * 12
+    assert mark(protocol, search=True) == "mgsm_ja, sakana, " + "b" * 12
+    assert mark({**MGSM, "hash": "a" * 32}, search=True) == mark(protocol)
+    assert mark({}) == ""

@@ -81,6 +81,16 @@ def test_weights_need_not_sum_to_one_and_zero_counts_nothing():
     assert interval(scores, more) == pytest.approx(interval(BALANCED, HALVES))
 
 
+def test_items_of_no_weight_change_nothing():
+    weights = [1 / 10] * 10 + [0.0] * 30
+    right = [1.0] * 8 + [0.0] * 2
+    assert interval(right + [0.3] * 30, weights) == interval(right)
+    one, two = results(*right, *[1.0] * 30), results(*[0.0] * 10, *[0.0] * 30)
+    found = paired(one, two, {f"item-{i}": weight for i, weight in enumerate(weights)})
+    assert found == paired(one[:10], two[:10])
+    assert (found.wins, found.test) == (8, "exact McNemar test")
+
+
 @pytest.mark.parametrize("right", [0.0, 1.0])
 def test_a_weighted_score_without_any_spread_still_has_an_interval(right):
     found = interval([right] * 40, HALVES)

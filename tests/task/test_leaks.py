@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from evoforge.errors import ConfigError
@@ -35,6 +37,21 @@ def test_choices_in_another_order_are_the_same():
 
 def test_a_question_without_passage_or_choices_is_the_same_as_one_with():
     assert both(row("a", "q"), row("b", "q", context="y", choices=["1", "2"]))
+
+
+@pytest.mark.parametrize("field", ["context", "choices"])
+def test_one_question_about_thousands_of_texts_takes_no_time(field):
+    def rows(part):
+        texts = (f"{part} {i}" for i in range(3000))
+        return [
+            asked(row(text, "q", **{field: [text, "x"] if field == "choices" else text}))
+            for text in texts
+        ]
+
+    started = time.perf_counter()
+    assert not shared(rows("a"), rows("b"))
+    assert len(shared(rows("a"), rows("a"))) == 3000
+    assert time.perf_counter() - started < 5  # all with all would be 18 million pairs
 
 
 def test_the_text_that_a_question_was_translated_from_counts_too():

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from evoforge.config import build
 from evoforge.errors import ConfigError
 from evoforge.task.base import PARTS, normalized
 from evoforge.task.lm_eval import LmEval
@@ -420,3 +421,20 @@ def test_broken_tasks_are_refused(local, tmp_path):
 def test_options_that_make_no_sense_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         LmEval(**options)
+
+
+def test_every_mapping_can_be_given_on_the_command_line(compose, local, folder):
+    import yaml
+
+    (folder / "typed.yaml").write_text(yaml.safe_dump(local("typed")))
+    task = compose(
+        "task=lm_eval",
+        f"task.tasks=[{folder / 'typed.yaml'}]",
+        "task.splits={search: training}",
+        "task.search=null",
+        "task.gen_kwargs={do_sample: false}",
+        "task.metric={typed: acc_norm}",
+    )["task"]
+    built = build(task, "task")
+    assert built.metric == "acc_norm"
+    assert built.items("search")[0].id == "typed/training/0"

@@ -2,12 +2,14 @@ import io
 import logging
 import re
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
 from rich.console import Console as Terminal
 
 from evoforge.errors import ConfigError
+from evoforge.journal import Journal
 from evoforge.path import hops
 from evoforge.tracker.console import Console, _sparkline
 
@@ -42,6 +44,14 @@ def test_without_a_terminal_it_writes_one_line_a_generation(new_run):
     assert lines[3] == f"{'finalist ps 1':<31} 0.700  on select"
     assert lines[4] == f"{'winner':<31} 0.750  on test"
     assert lines[-1] == "finished after 0:00  best 0.120"
+
+
+def test_scores_come_after_their_protocol(tmp_path):
+    protocol = '{"task":"mgsm_ja","protocol":"sakana","hash":"0123456789abcdef"}'
+    with closing(Journal.create(tmp_path / "run", {"protocol": protocol})) as journal:
+        terminal = paper()
+        Console(terminal).start(journal.record)
+    assert text(terminal) == "scores under the protocol mgsm_ja, sakana, 0123456789ab\n"
 
 
 def test_two_stages_are_told_apart_and_a_path_has_hops(new_run):
