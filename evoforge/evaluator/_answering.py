@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class TokenEvaluator(Evaluator):
     """Answers tasks of every kind through `load`, `generate` and `likelihoods`.
 
-    Every item is encoded at once, so that a prompt which is too long is known before the search.
+    Every item is looked at once, so that a prompt which is too long is known before the search.
 
     Args:
         task: the task.
@@ -48,7 +48,9 @@ class TokenEvaluator(Evaluator):
             asking.prepare(self.tokenizer)
             for part in PARTS if asking is task else PARTS[:1]:
                 for item in asking.items(part):
-                    self._encode(asking, item)
+                    request = asking.request(item)
+                    if not self._encoder.surely_fits(request):
+                        self._encoder.encode(item.id, request)
         self._warn(window)
 
     def _warn(self, window: int | None) -> None:

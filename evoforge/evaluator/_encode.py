@@ -8,6 +8,10 @@ from evoforge.evaluator._stops import StopRule
 from evoforge.evaluator._tokens import Prompt, Question
 from evoforge.task.request import Compare, Context, Generate, Request, Stops
 
+# More special tokens than any tokenizer adds by itself.
+SPECIAL = 16
+# Texts of at most so many characters are encoded once.
+SHORT = 32
 # The tokens of a context, and of a continuation.
 Pair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -47,10 +51,25 @@ class Encoder:
         self._end = end
         self._window = window
         self._rules: dict[Stops, StopRule] = {}
+        self._short: dict[str, tuple[int, ...]] = {}
         # Items whose prompts leave less than they ask for their answers.
         self.shortened: set[str] = set()
         # Items whose prompts lost their beginning.
         self.cut: set[str] = set()
+
+    def surely_fits(self, request: Request) -> bool:
+        """Whether a request is so short that it need not be encoded to know that it can be read.
+
+        No text has more tokens than bytes, beside special ones.
+        """
+        if self._window is None:
+            return True
+        if request.context.messages:
+            return False
+        length = len(request.context.text.encode()) + SPECIAL
+        if isinstance(request, Generate):
+            return length + request.max_new_tokens <= self._window
+        return length + max(len(text.encode()) for text in request.continuations) <= self._window
 
     def encode(self, item: str, request: Request) -> Encoded:
         """Return a request's tokens.
@@ -135,7 +154,7 @@ class Encoder:
             shorter = context.shorter()
             if shorter is None and context.cut:
                 # In a small window an answer must not take the place of its question.
-                kept = self._window - min(room, self._window // 2)
+                kept = self._window - min(room, self._window // 4)
                 if len(tokens) > kept:
                     self.cut.add(item)
                 return tokens[-kept:]
@@ -161,7 +180,12 @@ class Encoder:
         return self._tokens(context.text, context.special_tokens) or (self._end,)
 
     def _plain(self, text: str) -> tuple[int, ...]:
-        return self._tokens(text, False)
+        # Labels and the like come with every item.
+        if len(text) > SHORT:
+            return self._tokens(text, False)
+        if text not in self._short:
+            self._short[text] = self._tokens(text, False)
+        return self._short[text]
 
     def _tokens(self, text: str, special: bool) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])

@@ -1,4 +1,4 @@
-"""What every back end asks of transformers: logits of a text, by the live model or a folder's."""
+"""What back ends have in common: logits of a text, names of devices, signs of full memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,3 +58,10 @@ def device_of(wanted: str) -> str:
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"there is no CUDA device for evaluator.device={wanted}; set it to cpu")
     return wanted
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that the memory was not enough."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    )

@@ -8,9 +8,8 @@ what transformers says. Candidates may be so much alike that no fixed limit tell
 bfloat16; that the engine is nearer to the candidate before is seen all the same.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import torch
@@ -34,11 +33,12 @@ class Canary:
 
     Args:
         vocabulary: how many tokens may be in a prompt.
-        window: the longest prompt.
+        window: the longest prompt; None for any.
     """
 
-    def __init__(self, *, vocabulary: int, window: int) -> None:
-        longest = min(BEGINNING + ENDINGS[-1], window)
+    def __init__(self, *, vocabulary: int, window: int | None) -> None:
+        longest = BEGINNING + ENDINGS[-1]
+        longest = longest if window is None else min(longest, window)
         # Steps of a large prime visit the vocabulary in an order without a pattern.
         text = [(104729 * place + 17) % vocabulary for place in range(longest)]
         lengths = sorted({max(1, longest - ENDINGS[-1] + ending) for ending in ENDINGS})
@@ -88,7 +88,7 @@ def distance(said: Sequence[Mapping[int, float]], expected: torch.Tensor) -> flo
     A deep model in a short type blows up rounding on some texts; wrong weights show on all.
     """
     found = []
-    for row, values in zip(expected.tolist(), said, strict=True):
-        squares = [(value - row[token]) ** 2 for token, value in values.items()]
-        found.append(math.sqrt(fmean(squares)))
+    for row, values in zip(expected, said, strict=True):
+        apart = row[list(values)] - torch.tensor(list(values.values()))
+        found.append(float(apart.square().mean().sqrt()))
     return median(found)

@@ -32,7 +32,7 @@ class Settings:
     """How an engine runs; see `Vllm` for what they mean."""
 
     dtype: str
-    window: int
+    window: int | None
     batch_size: int
     gpu_memory_utilization: float
     kv_cache_gib: float | None
@@ -63,6 +63,14 @@ def import_vllm() -> Any:
     return vllm
 
 
+def clear() -> None:
+    """Give back what an engine leaves in the process, also one that could not be built."""
+    from vllm.distributed import cleanup_dist_env_and_memory
+
+    gc.collect()
+    cleanup_dist_env_and_memory()
+
+
 class Engine:
     """A running engine.
 
@@ -87,7 +95,7 @@ class Engine:
             dtype=settings.dtype,
             # Prompts come as tokens, and answers stay tokens.
             skip_tokenizer_init=True,
-            max_model_len=settings.window + 1,
+            max_model_len=None if settings.window is None else settings.window + 1,
             max_num_seqs=settings.batch_size,
             gpu_memory_utilization=settings.gpu_memory_utilization,
             kv_cache_memory_bytes=None if gib is None else int(gib * 2**30),
@@ -107,12 +115,9 @@ class Engine:
 
     def close(self) -> None:
         """Give the memory back."""
-        from vllm.distributed import cleanup_dist_env_and_memory
-
         self._engine.engine_core.shutdown()
         self._engine = None
-        gc.collect()
-        cleanup_dist_env_and_memory()
+        clear()
 
     def generate(self, prompts: Sequence[Prompt], ends: Sequence[int]) -> list[Reply]:
         """Continue prompts greedily; return the replies in order."""

@@ -15,7 +15,7 @@ from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError, EvoforgeError, MergeError
 from evoforge.evaluator._live import LiveModel
 from evoforge.evaluator._vllm_canary import Canary, fault
-from evoforge.evaluator._vllm_engine import Engine, Settings
+from evoforge.evaluator._vllm_engine import Engine, Settings, clear
 from evoforge.evaluator._vllm_frame import Frame, frame_of
 from evoforge.models.pool import Pool
 
@@ -129,6 +129,8 @@ class Host:
                 # What kernels cannot compute shows when they are first used.
                 said = self._engine.next_tokens(self._canary.prompts)
             except (ValueError, RuntimeError, NotImplementedError) as error:
+                if self._engine is None:
+                    clear()
                 raise self._refusal(error, frame, first=first) from error
         self._frame = frame
         # Shorter paths still fit.

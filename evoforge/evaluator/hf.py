@@ -13,7 +13,7 @@ from evoforge.evaluator._answering import TokenEvaluator
 from evoforge.evaluator._decode import Decoder
 from evoforge.evaluator._likelihood import likelihoods
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import device_of, logits, logits_of
+from evoforge.evaluator._plain import device_of, logits, logits_of, out_of_memory
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.models.pool import Pool
 from evoforge.task.base import Item, Task
@@ -90,7 +90,7 @@ class Hf(TokenEvaluator):
         try:
             return ask(self.batch_size)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error) or self.batch_size == 1:
+            if not out_of_memory(error) or self.batch_size == 1:
                 raise
         # Only here, where nothing holds the error any more, is the memory free.
         torch.cuda.empty_cache()
@@ -105,9 +105,3 @@ def _warn_of_slow_type(model: Any) -> None:
             "this processor has no instructions for bfloat16, so answers take about twice as long "
             "as they need; set models.dtype=float32 if the memory allows"
         )
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "can't allocate memory" in str(error) or "not enough memory" in str(error)
-    )

@@ -15,9 +15,8 @@ from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import end_tokens
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import device_of, logits, logits_of
+from evoforge.evaluator._plain import device_of, logits, logits_of, out_of_memory
 from evoforge.evaluator.base import Evaluator
-from evoforge.evaluator.hf import _out_of_memory
 from evoforge.models.pool import Pool
 from evoforge.record import ItemResult
 from evoforge.task._harness import quiet
@@ -103,7 +102,7 @@ class LmEval(Evaluator):
         try:
             return self._ask(instances, self.batch_size)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error) or self.batch_size == 1:
+            if not out_of_memory(error) or self.batch_size == 1:
                 raise
         # Only here, where nothing holds the error any more, is the memory free.
         torch.cuda.empty_cache()

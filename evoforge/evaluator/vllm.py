@@ -75,9 +75,10 @@ class Vllm(TokenEvaluator):
                 f"kv_cache_gib must be above 0, got {kv_cache_gib}; set evaluator.kv_cache_gib"
             )
         own = pool.reference.config.get("max_position_embeddings")
+        windows = [each for each in (own, max_model_len) if each is not None]
         self._settings = Settings(
             dtype=pool.dtype_name,
-            window=max_model_len or own or 4096,
+            window=min(windows, default=None),
             batch_size=batch_size,
             gpu_memory_utilization=gpu_memory_utilization,
             kv_cache_gib=kv_cache_gib,
@@ -117,10 +118,11 @@ class Vllm(TokenEvaluator):
 
     def _check_lengths(self, lengths: Sequence[int]) -> None:
         """Refuse what does not fit into the engine, which would fail for every candidate."""
-        if max(lengths) > self._settings.window:
+        window, longest = self._settings.window, max(lengths, default=0)
+        if window is not None and longest > window:
             raise ConfigError(
-                f"a prompt with its answer has {max(lengths)} tokens, and vLLM's engine takes "
-                f"{self._settings.window}; set evaluator.max_model_len"
+                f"a prompt with its answer has {longest} tokens, and vLLM's engine takes {window}; "
+                "set evaluator.max_model_len"
             )
 
 

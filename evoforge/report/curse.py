@@ -46,7 +46,8 @@ def curse(
     winner's own on the items that it answered as a candidate; `optimism` is `best` less `test`,
     positive where the search looked better. `if_equal` is what that would be on average if all
     candidates were as good as the winner: the expected largest of as many normal numbers, times
-    the standard error of a score on so many items.
+    the standard error of a score on so many items. It takes them for independent; those that share
+    parents and items differ less, so that in truth it is somewhat less.
 
     Args:
         stages: the searches.

@@ -6,7 +6,7 @@ Knows tasks as such; does not know what kinds they are.
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evoforge.errors import ConfigError
@@ -77,6 +77,15 @@ class Suite(Task):
             for part in PARTS
             for item in task.items(part)
         }
+        self._parts = {
+            part: tuple(self._with_stratum(item) for item in items)
+            for part, items in self._parts.items()
+        }
+
+    def _with_stratum(self, item: Item) -> Item:
+        """Say of which task an item is, so that samples hold as many of each."""
+        inner = self._inner[item.id].stratum
+        return replace(item, stratum="/".join(filter(None, (_key(item), inner))))
 
     @property
     def metric(self) -> str:

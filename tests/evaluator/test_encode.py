@@ -62,12 +62,12 @@ def test_pieces_leave_from_the_end_where_that_is_asked(encode, tokens):
 
 def test_what_is_still_too_long_is_cut_on_the_left_where_that_is_asked(encode, tokens):
     context = Context("1+1=", pieces=("2",), drop="first", cut=True)
-    assert encode(Generate(context, 3), window=6).context == tokens("+1=")
+    assert encode(Generate(context, 1), window=4).context == tokens("+1=")
 
 
-def test_an_answer_takes_at_most_half_of_the_window_from_its_question(encode, tokens):
-    found = encode(Generate(Context("1+1=", cut=True), 512), window=6)
-    assert (found.context, found.prompt.limit) == (tokens("+1="), 3)
+def test_an_answer_takes_at_most_a_quarter_of_the_window_from_its_question(encode, tokens):
+    found = encode(Generate(Context("12+1=", cut=True), 512), window=4)
+    assert (found.context, found.prompt.limit) == (tokens("+1="), 1)
 
 
 def test_what_cannot_be_shorter_leaves_less_for_the_answer(tokenizer):
@@ -145,3 +145,15 @@ def test_a_chat_goes_through_the_template(tokenizer, tokens):
         "i", Generate(Context(messages=messages), 4)
     )
     assert found.context == tokens("1+1=")
+
+
+def test_what_surely_fits_is_never_refused(tokenizer, tokens):
+    asked = [Generate(Context("1+1=" * n), 10) for n in range(1, 12)] + [
+        Compare(Context("1+1=" * n), ("1", "234")) for n in range(1, 12)
+    ]
+    encoder = Encoder(tokenizer, end=END, window=50)
+    sure = [request for request in asked if encoder.surely_fits(request)]
+    for request in sure:
+        encoder.encode("i", request)
+    assert 0 < len(sure) < len(asked)
+    assert not encoder.shortened

@@ -434,3 +434,11 @@ def test_a_prompt_longer_than_the_engine_takes_names_the_option(larger, task, ma
     mine.load(merge(larger, 0.5))
     with pytest.raises(ConfigError, match="takes 150; set evaluator.max_model_len"):
         mine.generate([Prompt((3,) * 145, 8)])
+
+
+@needs_vllm
+def test_an_engine_that_cannot_be_built_leaves_the_next_one_alone(larger, task, make):
+    mine, other = make(task, larger, kv_cache_gib=1e-6), Hf(task, larger)
+    with pytest.raises(ConfigError, match="vLLM cannot run base: .*KV cache"):
+        mine.load(merge(larger, 0.5))
+    same(make(task, larger), other, task, merge(larger, 0.5))
