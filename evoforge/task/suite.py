@@ -95,7 +95,9 @@ class Suite(Task):
     @property
     def settings(self) -> Mapping[str, Any]:
         """Each task's, and how they are put together."""
-        return self._described({key: task.settings for key, task in self.tasks.items()})
+        given = {key: task.settings for key, task in self.tasks.items()}
+        search = {key: settings["search"] for key, settings in given.items() if "search" in settings}
+        return {**self._described(given), **({"search": search} if search else {})}
 
     def protocol(self, part: Part) -> Mapping[str, Any]:
         """Return the settings that hold in a part."""
