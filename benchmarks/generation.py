@@ -85,7 +85,7 @@ def plainly(model: Any, prompts: Sequence[Prompt], batch_size: int) -> list[list
         settings = GenerationConfig(
             do_sample=False,
             max_new_tokens=max(prompts[i].limit for i in batch),
-            eos_token_id=None,
+            eos_token_id=[model.config.vocab_size],  # none at all; None would be the model's own
             pad_token_id=0,
         )
         out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)

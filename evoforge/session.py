@@ -288,6 +288,7 @@ def _work(
         raise
     finally:
         parts.executor.close()
+        parts.evaluator.close()
         trackers.finish(status, content)
     return refused
 

@@ -1,4 +1,4 @@
-"""Attention of one new token, which PyTorch's own kernels are slow at on the CPU."""
+"""Attention of a few new tokens, which PyTorch's own kernels are slow at on the CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,16 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 NAME = "evoforge_sdpa"
+# For more new tokens than these the flash kernel is quicker.
+FEW = 8
 
 
 @contextmanager
 def quick_steps(model: Any) -> Iterator[bool]:
-    """Let a model that uses `sdpa` on the CPU compute single tokens by plain matrix products.
+    """Let a model that uses `sdpa` on the CPU compute a few tokens by plain matrix products.
 
-    The flash kernel for CPUs takes two to three times as long for one query as the two products
-    take, which sum over the heads that share keys at once.
+    The flash kernel for CPUs takes two to three times as long for one query as two products, and
+    for several queries with a mask every key is first copied for each head that shares it.
 
     Yields:
         Whether it is so.
@@ -50,24 +52,26 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     """Return attention; see transformers' `sdpa_attention_forward`."""
     special = any(given.get(name) is not None for name in ("softcap", "position_bias", "cache"))
-    if query.shape[2] > 1 or attention_mask is None or special:
+    if query.shape[2] > FEW or attention_mask is None or special:
         found: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **given
         )
         return found
-    rows, heads, _, size = query.shape
-    shared = key.shape[1]
+    rows, heads, length, size = query.shape
+    shared, columns = key.shape[1:3]
     scale = size**-0.5 if scaling is None else scaling
-    # The heads that share keys are the rows of one product, so no key is repeated.
-    grouped = query.view(rows, shared, heads // shared, size) * scale
-    scores = torch.matmul(grouped, key.transpose(2, 3)) + attention_mask
+    # The heads that share keys are the rows of one product, so no key is copied.
+    grouped = (query * scale).reshape(rows, shared, -1, size)
+    scores = torch.matmul(grouped, key.transpose(2, 3)).view(rows, shared, -1, length, columns)
+    scores = scores + attention_mask[:, :, None]
     shares = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
-    return torch.matmul(shares, value).view(rows, 1, heads, value.shape[3]), None
+    summed = torch.matmul(shares.view(rows, shared, -1, columns), value)
+    return summed.view(rows, heads, length, -1).transpose(1, 2), None
 
 
 def _mask(q_length: int, **given: Any) -> torch.Tensor | None:
-    """Return the mask: numbers to add for one token, or what `sdpa` takes for several."""
-    make = eager_mask if q_length == 1 else sdpa_mask
+    """Return the mask: numbers to add for a few tokens, or what `sdpa` takes for more."""
+    make = eager_mask if q_length <= FEW else sdpa_mask
     found: torch.Tensor | None = make(q_length=q_length, **given)
     return found
 

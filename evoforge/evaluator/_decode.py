@@ -260,7 +260,9 @@ def _generated(model: Any, batch: Sequence[_Answer], ends: Sequence[int], pad: i
             do_sample=False,
             num_beams=1,
             max_new_tokens=max(answer.prompt.limit for answer in batch),
-            eos_token_id=list(ends) or None,
+            # `over` knows the ends. With none here the model's own would be taken instead, so this
+            # is a token that there is not.
+            eos_token_id=[model.config.get_text_config().vocab_size],
             pad_token_id=pad,
         ),
         stopping_criteria=[over],

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache
 
+from evoforge.evaluator._attention import quick_steps
 from evoforge.evaluator._cache import Grid, holds_plain_keys
 from evoforge.evaluator._forward import logits_at, padded, takes
 from evoforge.evaluator._tokens import Likelihood, Question
 
 # Tokens that are read at once: more are no faster, and take more memory.
-READ_TOGETHER = 1024
+READ_TOGETHER = 2048
 # Places whose logits are turned to float32 at once.
 PLACES_TOGETHER = 256
 
@@ -46,11 +47,12 @@ def likelihoods(
             texts = [(questions[i].context, continuation) for i, continuation in chosen]
             for (i, _), found in zip(chosen, _read_plainly(model, texts, pad), strict=True):
                 answers[i].append(_likelihood(found))
-    for group in _groups(questions, sorted({*range(len(questions))} - {*alone}), batch_size):
-        for i, several in zip(
-            group, _read_shared(model, [questions[i] for i in group], pad), strict=True
-        ):
-            answers[i] = [_likelihood(found) for found in several]
+    shared = sorted({*range(len(questions))} - {*alone})
+    with quick_steps(model) as quick:
+        for group in _groups(questions, shared, batch_size):
+            read = _read_shared(model, [questions[i] for i in group], pad, quick)
+            for i, several in zip(group, read, strict=True):
+                answers[i] = [_likelihood(found) for found in several]
     return answers
 
 
@@ -91,7 +93,9 @@ def _read_plainly(
     return [[next(found) for _ in continuation] for _, continuation in texts]
 
 
-def _read_shared(model: Any, questions: Sequence[Question], pad: int) -> list[list[list[Found]]]:
+def _read_shared(
+    model: Any, questions: Sequence[Question], pad: int, quick: bool
+) -> list[list[list[Found]]]:
     """Return what is found for each token of each continuation; contexts are read once."""
     cache = DynamicCache()
     ids = padded([question.context for question in questions], pad, model)
@@ -112,7 +116,9 @@ def _read_shared(model: Any, questions: Sequence[Question], pad: int) -> list[li
     if longer:
         sources = [rows[i] for i in longer]
         lengths = [lasts[source] + 1 for source in sources]
-        found = _go_on(model, cache, sources, lengths, [continuations[i] for i in longer], pad)
+        grid = Grid(len(sources), whole=quick)
+        grid.admit(cache, sources, lengths)
+        found = _go_on(model, grid, lengths, [continuations[i] for i in longer], pad)
         rests = dict(zip(longer, found, strict=True))
     answers: list[list[list[Found]]] = [[] for _ in questions]
     for i, row in enumerate(rows):
@@ -122,8 +128,7 @@ def _read_shared(model: Any, questions: Sequence[Question], pad: int) -> list[li
 
 def _go_on(
     model: Any,
-    cache: DynamicCache,
-    sources: Sequence[int],
+    grid: Grid,
     lengths: Sequence[int],
     continuations: Sequence[tuple[int, ...]],
     pad: int,
@@ -132,15 +137,12 @@ def _go_on(
 
     Args:
         model: as transformers builds it.
-        cache: of the contexts.
-        sources: for each continuation the row of its context.
+        grid: a row for each continuation, which holds its context.
         lengths: of the context of each continuation.
         continuations: each of at least two tokens.
         pad: a token to fill rows with.
     """
     ids = padded([continuation[:-1] for continuation in continuations], pad, model)
-    grid = Grid(len(sources), whole=False)
-    grid.admit(cache, sources, lengths)
     grid.reserve(ids.shape[1])
     places = torch.tensor(lengths)[:, None] + torch.arange(ids.shape[1])
     found = iter(

@@ -175,7 +175,7 @@ def reason_of(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if line.startswith("Value error, ")]
     line = next(iter([*told, *lines]), type(error).__name__)
-    return line.removeprefix("Value error, ").partition(" [type=")[0]
+    return line.removeprefix("Value error, ").partition(" [type=")[0].rstrip(".")
 
 
 def _save(shard: Mapping[str, torch.Tensor], folder: Path) -> None:

@@ -92,6 +92,10 @@ class Evaluator(ABC):
     def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
         """Return the same of a model folder, computed in the same way; may raise anything."""
 
+    def close(self) -> None:
+        """Give back what outlives the evaluator, if anything does; may be called twice."""
+        return  # most hold memory of this process alone
+
 
 def _failed(
     task: Task,

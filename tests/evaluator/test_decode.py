@@ -72,7 +72,7 @@ def plain(model, prompt, ends=ENDS):
         attention_mask=torch.ones_like(ids),
         do_sample=False,
         max_new_tokens=prompt.limit,
-        eos_token_id=list(ends) or None,
+        eos_token_id=list(ends) or [SMALL["vocab_size"]],  # None would be the model's own
         pad_token_id=PAD,
     )
     tokens = output[0, ids.shape[1] :].tolist()

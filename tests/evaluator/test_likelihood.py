@@ -65,7 +65,7 @@ def test_greedy_means_that_every_token_is_the_likeliest():
     model = model_of("llama")
     context = torch.tensor([[9, 10, 11]])
     out = model.generate(
-        input_ids=context, do_sample=False, max_new_tokens=4, eos_token_id=None, pad_token_id=PAD
+        input_ids=context, do_sample=False, max_new_tokens=4, eos_token_id=62, pad_token_id=PAD
     )
     best = tuple(out[0, 3:].tolist())
     others = (best[:3], best[:2], (*best[:3], (best[3] + 1) % 60), ((best[0] + 1) % 60,))
