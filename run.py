@@ -131,10 +131,10 @@ def _compare(error: type[BaseException] | None) -> None:
         return
     from rich.console import Console
 
-    from evoforge.report.compare import compare, table
+    from evoforge.report.compare import compare, show
 
     try:
-        Console().print(table(compare([config.Sweep.folder], config.Sweep.folder)))
+        show(compare([config.Sweep.folder], config.Sweep.folder), Console())
     except EvoforgeError as problem:
         # Nothing to compare; what stopped the runs is the news.
         log.error("%s", problem)

@@ -142,11 +142,28 @@ class Evolution:
         return sum(self.record.seconds().values()) < 60 * budget.minutes
 
     def _generation(self, stage: Stage, generation: int) -> None:
-        """Ask, evaluate round by round as the fitness policy says, and tell."""
+        """Ask, judge what was not told yet, and tell."""
         genomes = stage.optimizer.ask()
         recorded = self.record.generation(stage.name, generation)
         if recorded:
             self._check(stage, recorded, genomes)
+        fitness = self.record.told(stage.name, generation)
+        if fitness is None:
+            fitness = self._judge(stage, generation, genomes, recorded)
+            self._check_failures(stage, generation)
+            self.journal.tell(stage.name, generation, fitness)
+            self.changed()
+        stage.optimizer.tell(genomes, fitness)
+
+    def _judge(
+        self,
+        stage: Stage,
+        generation: int,
+        genomes: Genomes,
+        recorded: Sequence[CandidateRecord],
+    ) -> Genome:
+        """Evaluate round by round as the fitness policy says; return the fitness: (population,)."""
+        if recorded:
             recipes = [self.record.recipe(candidate.recipe) for candidate in recorded]
         else:
             recipes = [stage.merger.recipe(genome) for genome in genomes]
@@ -161,12 +178,7 @@ class Evolution:
                 [item.id for item in first],
                 self.task.weights(first),
             )
-        fitness = self._follow(stage, generation, recipes, course, upcoming)
-        self._check_failures(stage, generation)
-        if self.record.told(stage.name, generation) is None:
-            self.journal.tell(stage.name, generation, fitness)
-            self.changed()
-        stage.optimizer.tell(genomes, fitness)
+        return self._follow(stage, generation, recipes, course, upcoming)
 
     def _follow(
         self,
@@ -184,7 +196,7 @@ class Evolution:
             self._assign(stage, generation, over)
             open_ones |= self._round(stage, generation, recipes, upcoming)
             known = {
-                position: self.record.evaluation(judged.number, with_items=True)
+                position: self.record.evaluation(judged.number, with_items=not upcoming.last)
                 for position, judged in open_ones.items()
             }
             try:
@@ -209,10 +221,14 @@ class Evolution:
 
     def _assign(self, stage: Stage, generation: int, over: Mapping[int, Judged]) -> None:
         """Note what became of candidates, once."""
-        for position, judged in over.items():
-            with self.journal.transaction():
+        recorded = self.record.generation(stage.name, generation)
+        over = {p: judged for p, judged in over.items() if recorded[p].evaluation is None}
+        if not over:
+            return  # a commit waits for the disk
+        with self.journal.transaction():
+            for position, judged in over.items():
                 self._note(stage, generation, position, judged)
-            self.changed()
+        self.changed()
 
     def _note(self, stage: Stage, generation: int, position: int, judged: Judged) -> None:
         key = (stage.name, generation, position)

@@ -89,6 +89,7 @@ class Evaluation:
         metrics: every metric of the set.
         seconds: by phase: `merge`, `generate`, `score`; of the items that were asked for it.
         results: one for each item; empty when read back without them.
+        weights: what each result counts in the score, if it was read back with them.
         proxy: whether a cheaper stand-in for the task was judged, whose scores are of another kind.
     """
 
@@ -102,6 +103,7 @@ class Evaluation:
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     results: tuple[ItemResult, ...] = ()
+    weights: tuple[float, ...] = field(default=(), compare=False)  # the item set says as much
     proxy: bool = False
 
 
@@ -253,11 +255,8 @@ class Record:
             "proxy FROM evaluations WHERE id=?",
             (number,),
         ).fetchone()
-        results: tuple[ItemResult, ...] = ()
-        if with_items and row[3] == "ok":
-            ids = self.items(row[2])
-            found = self.results(row[0], row[1], ids)
-            results = tuple(found[item] for item in ids)
+        ids = self.items(row[2]) if with_items and row[3] == "ok" else ()
+        found = self.results(row[0], row[1], ids) if ids else {}
         return Evaluation(
             recipe=row[0],
             protocol=row[1],
@@ -268,7 +267,8 @@ class Record:
             score=row[6],
             metrics=json.loads(row[7]),
             seconds=json.loads(row[8]),
-            results=results,
+            results=tuple(found[item] for item in ids),
+            weights=self.weights(row[2]) if ids else (),
             proxy=bool(row[9]),
         )
 
@@ -307,7 +307,7 @@ class Record:
         row = self._connection.execute(
             "SELECT told FROM generations WHERE stage=? AND generation=?", (stage, generation)
         ).fetchone()
-        return None if row is None or row[0] is None else np.frombuffer(row[0])
+        return None if row is None or row[0] is None else np.frombuffer(row[0]).copy()
 
     def roles(self) -> dict[tuple[str, str], int]:
         """Return the number of the evaluation of each (name, part)."""

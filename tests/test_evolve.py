@@ -177,6 +177,18 @@ def test_a_complete_run_is_replayed_without_evaluating(search):
     assert again.evaluator.evaluated == 0
 
 
+def test_what_was_told_is_not_judged_again(search, tmp_path, monkeypatch):
+    search(evaluations=8).run()
+    again = search(evaluations=12)
+    judged = []
+    course = again.stages[0].fitness.course
+    monkeypatch.setattr(
+        again.stages[0].fitness, "course", lambda g, n: judged.append(g) or course(g, n)
+    )
+    again.evolution().search(again.stages[0])
+    assert judged == []
+
+
 def test_a_failure_is_recorded_and_the_search_goes_on(search):
     # One candidate of the first generation fails; the rest of the search does not care.
     probe = search()

@@ -52,10 +52,14 @@ def test_the_exported_model_gives_the_scored_answers(scored, tmp_path):
     evaluator.tokenizer = tokenizer
     task = evaluator.task
     items = task.items("search") + task.items("select")
-    answers = evaluator._generate(items, evaluator.batch_size)
+    replies = evaluator.generate([evaluator._encode(task, item).prompt for item in items])
+    answers = {
+        item.id: tokenizer.decode(reply.tokens, skip_special_tokens=True)
+        for item, reply in zip(items, replies, strict=True)
+    }
     assert len(items) >= 20
     for scored_item in result.results:
-        assert answers[scored_item.item][0] == scored_item.completion
+        assert answers[scored_item.item] == scored_item.completion
 
 
 def test_the_folder_holds_all_that_a_hub_model_needs(scored, tmp_path):

@@ -25,7 +25,7 @@ def test_a_source_as_it_is_and_unchanged_has_nothing_to_lose(pool):
 
 def result(**lost):
     content = {
-        "winner": {"test": None, "search": None},
+        "winner": {"test": None, "search": None, "curse": None},
         "paired": {},
         "baselines": {},
         "stages": {},

@@ -379,6 +379,7 @@ def test_a_sweep_compares_its_runs_and_skips_what_is_finished(command, tmp_path)
     sweep = [*SMALL, "+sweep=population_size", "optimizer.population=4,8", "seed=0", "tracker=[]"]
     first = do(command, *sweep, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
+    assert "Over seeds" not in first.stdout  # there is one
     root = tmp_path / "outputs" / "sweeps" / "population_size"
     assert {path.name for path in root.iterdir() if path.is_dir()} == {
         "population=4,seed=0",

@@ -50,7 +50,7 @@ class TokenEvaluator(Evaluator):
                 for item in asking.items(part):
                     request = asking.request(item)
                     if not self._encoder.surely_fits(request):
-                        self._encoder.encode(item.id, request)
+                        self._encoder.encode(item.id, request, _option(item))
         self._warn(window)
 
     def _warn(self, window: int | None) -> None:
@@ -107,7 +107,7 @@ class TokenEvaluator(Evaluator):
         key = (task is self.task, item.id)
         found = self._encoded.get(key)
         if found is None:
-            found = self._encoder.encode(item.id, task.request(item))
+            found = self._encoder.encode(item.id, task.request(item), _option(item))
             # Items of the search come again and again; a whole test part would take much memory.
             if item.part == "search":
                 self._encoded[key] = found
@@ -130,6 +130,11 @@ class TokenEvaluator(Evaluator):
         assert one.rule is not None
         text = one.rule.cut(self.tokenizer.decode(reply.tokens, skip_special_tokens=True))
         return Response(text=text, tokens=len(reply.tokens), reason=reply.reason)
+
+
+def _option(item: Item) -> str:
+    """Return the task of an item as the user names it: a suite's tasks are inside it."""
+    return "task" + "".join(f".tasks.{key}" for key in item.stratum.split("/") if key)
 
 
 def _compared(one: Encoded, found: Sequence[Sequence[Likelihood]]) -> Response:

@@ -7,6 +7,7 @@ window asks. What lies before a row's start is masked.
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import proxy
 
 import torch
 from transformers.cache_utils import (
@@ -17,9 +18,9 @@ from transformers.cache_utils import (
     DynamicSlidingWindowLayer,
 )
 
-from evoforge.evaluator._forward import takes
+from evoforge.evaluator._forward import stepped, takes
 
-# Free columns that are laid out at least.
+# Columns are laid out in steps.
 ROOM = 32
 
 
@@ -64,10 +65,17 @@ class Grid(Cache):  # type: ignore[misc]
         """Return how many columns attention gets for so many new ones."""
         return self._columns if self._whole else self.end + length
 
-    def mask(self, length: int, device: torch.device) -> torch.Tensor:
-        """Return which columns are a row's own, for so many new ones: (rows, columns) bool."""
+    def mask(self, length: int, device: torch.device, rows: int = 0) -> torch.Tensor:
+        """Return which columns are a row's own, for so many new ones: (rows, columns) bool.
+
+        Args:
+            length: new columns.
+            device: of the mask.
+            rows: more rows than there are texts in the making; those have the new columns alone.
+        """
         columns = torch.arange(self.width(length), device=device)
-        starts = torch.tensor(self.starts, device=device)
+        beyond = [self.end] * (rows - len(self.starts))
+        starts = torch.tensor(self.starts + beyond, device=device)
         return (columns >= starts[:, None]) & (columns < self.end + length)
 
     def admit(self, found: Any, sources: Sequence[int], lengths: Sequence[int]) -> None:
@@ -113,7 +121,7 @@ class Grid(Cache):  # type: ignore[misc]
         """Take new memory and move the rows there, as far to the left as they go."""
         used = self.end - min(self.starts, default=self.end)
         end = max(used, longest)
-        columns = end + max(length, ROOM, end // 8)
+        columns = stepped(end + max(length, end // 8), ROOM)
         for layer, other in zip(self.layers, like.layers, strict=True):
             layer.move(other, self._rows, columns, end, used)
         self.starts = [start + end - self.end for start in self.starts]
@@ -129,7 +137,8 @@ class _Rows(CacheLayerMixin):  # type: ignore[misc]
 
     def __init__(self, grid: Grid) -> None:
         super().__init__()
-        self._grid = grid
+        # In a circle of references the memory would wait for the garbage collector.
+        self._grid = proxy(grid)
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Do nothing: `move` has taken the memory."""

@@ -16,11 +16,13 @@ from transformers.cache_utils import DynamicCache
 
 from evoforge.evaluator._attention import quick_steps
 from evoforge.evaluator._cache import Grid, holds_plain_keys
-from evoforge.evaluator._forward import logits_at, padded, takes
+from evoforge.evaluator._forward import logits_at, padded, stepped, takes
 from evoforge.evaluator._tokens import END, LENGTH, Prompt, Reply
 
 # Tokens that are read at once: more are no faster, and take more memory.
 READ_TOGETHER = 1024
+# Numbers of rows that steps come in.
+SIZES = 16
 # A shorter beginning in common is not worth a pass of its own.
 WORTH_SHARING = 16
 
@@ -142,7 +144,7 @@ class _Run:
     def _read(self, group: Sequence[_Answer]) -> None:
         """Read prompts, and write the first token of their answers."""
         texts = [answer.prompt.tokens[self._num_shared :] for answer in group]
-        ids = padded(texts, self._pad, self._model)
+        ids = padded(texts, self._pad, self._model, before=self._num_shared)
         lasts = torch.tensor([len(text) - 1 for text in texts], device=self._device)
         rows = torch.arange(len(group), device=self._device)
         cache = _repeated(self._shared, len(group))
@@ -161,18 +163,21 @@ class _Run:
         """Write one token of every answer in the making."""
         grid = self._grid
         grid.reserve(1)
-        ids = torch.tensor([[answer.tokens[-1]] for answer in self._active], device=self._device)
+        # Idle rows, so that the number of rows comes in few sizes; see `padded`.
+        rows = min(self._size, stepped(len(self._active), max(1, self._size // SIZES)))
+        idle = rows - len(self._active)
+        newest = [answer.tokens[-1] for answer in self._active] + [self._pad] * idle
         places = {}
         if self._placed:
-            counts = [[grid.end - start] for start in grid.starts]
-            places["position_ids"] = torch.tensor(counts, device=self._device)
+            counts = [grid.end - start for start in grid.starts] + [0] * idle
+            places["position_ids"] = torch.tensor(counts, device=self._device)[:, None]
         logits = self._model(
-            input_ids=ids,
-            attention_mask=grid.mask(1, self._device),
+            input_ids=torch.tensor(newest, device=self._device)[:, None],
+            attention_mask=grid.mask(1, self._device, rows),
             past_key_values=grid,
             use_cache=True,
             **places,
-        ).logits[:, -1]
+        ).logits[: len(self._active), -1]
         grid.advance(1)
         over = [
             row

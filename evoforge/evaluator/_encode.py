@@ -1,7 +1,10 @@
 """Turns what tasks ask in texts into tokens; knows a tokenizer and a window, but no model."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from jinja2 import TemplateError
 
 from evoforge.errors import ConfigError
 from evoforge.evaluator._stops import StopRule
@@ -62,28 +65,33 @@ class Encoder:
 
         No text has more tokens than bytes, beside special ones.
         """
-        if self._window is None:
-            return True
         if request.context.messages:
             return False
+        if self._window is None:
+            return True
         length = len(request.context.text.encode()) + SPECIAL
         if isinstance(request, Generate):
             return length + request.max_new_tokens <= self._window
         return length + max(len(text.encode()) for text in request.continuations) <= self._window
 
-    def encode(self, item: str, request: Request) -> Encoded:
+    def encode(self, item: str, request: Request, task: str = "task") -> Encoded:
         """Return a request's tokens.
 
         Args:
             item: the item's id, for errors.
             request: what a task asks.
+            task: the task as the user names it, for errors.
 
         Raises:
-            ConfigError: it is longer than the window, and may not be cut.
+            ConfigError: it is longer than the window, and may not be cut; or the chat template
+                refuses it.
         """
-        if isinstance(request, Generate):
-            return self._generate(item, request)
-        return self._compare(item, request)
+        try:
+            if isinstance(request, Generate):
+                return self._generate(item, request)
+            return self._compare(item, request)
+        except ConfigError as error:
+            raise ConfigError(re.sub(r"\btask\.", f"{task}.", str(error))) from error
 
     def _generate(self, item: str, request: Generate) -> Encoded:
         limit = request.max_new_tokens
@@ -94,7 +102,9 @@ class Encoder:
         if self._window is not None and len(tokens) + limit > self._window:
             self.shortened.add(item)
             limit = self._window - len(tokens)
-        rule = self._rules.setdefault(request.stops, StopRule(request.stops, self._tokenizer))
+        rule = self._rules.get(request.stops)
+        if rule is None:
+            rule = self._rules[request.stops] = StopRule(request.stops, self._tokenizer)
         return Encoded(Prompt(tokens, limit, rule if rule.ever else None), rule)
 
     def _compare(self, item: str, request: Compare) -> Encoded:
@@ -127,7 +137,7 @@ class Encoder:
             context = shorter
         raise ConfigError(
             f"the prompt of {item} has {longest} tokens with its longest continuation, and models "
-            f"read {self._window}; set task.too_long=cut to read its end alone, or task.items"
+            f"read {self._window}; {_advice(request.context)}"
         )
 
     def _pair(self, context: Context, request: Compare, continuation: str) -> Pair:
@@ -163,8 +173,7 @@ class Encoder:
             if shorter is None:
                 raise ConfigError(
                     f"the prompt of {item} has {len(tokens)} tokens, and models read "
-                    f"{self._window}; set task.too_long=cut to read its end alone, task.prompt, or "
-                    "task.items"
+                    f"{self._window}; {_advice(context)}"
                 )
             context = shorter
             tokens = self._context(context)
@@ -172,9 +181,15 @@ class Encoder:
 
     def _context(self, context: Context) -> tuple[int, ...]:
         if context.messages:
-            text = self._tokenizer.apply_chat_template(
-                list(context.messages), tokenize=False, add_generation_prompt=True
-            )
+            try:
+                text = self._tokenizer.apply_chat_template(
+                    list(context.messages), tokenize=False, add_generation_prompt=True
+                )
+            except TemplateError as error:
+                raise ConfigError(
+                    f"the models' chat template refuses the messages ({error}); set "
+                    "task.description='' where it knows no system message, or task.chat=false"
+                ) from error
             # The template writes the special tokens itself.
             return self._plain(text)
         return self._tokens(context.text, context.special_tokens) or (self._end,)
@@ -189,3 +204,10 @@ class Encoder:
 
     def _tokens(self, text: str, special: bool) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+
+
+def _advice(context: Context) -> str:
+    """Say what to do with a context that is too long."""
+    if context.messages:
+        return "set task.shots to fewer, task.prompt, or task.items"
+    return "set task.too_long=cut to read its end alone, task.prompt, or task.items"

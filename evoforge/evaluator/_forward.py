@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 
+# Widths of texts are binary numbers of so many digits and zeros: at most a 16th is filled up.
+FINE = 5
+
 
 def takes(model: Any, argument: str) -> bool:
     """Return whether a model's forward pass has an argument of this name."""
@@ -43,16 +46,29 @@ def logits_at(
     return logits[0]
 
 
-def padded(texts: Sequence[Sequence[int]], pad: int, model: Any) -> torch.Tensor:
+def padded(
+    texts: Sequence[Sequence[int]], pad: int, model: Any, *, before: int = 0
+) -> torch.Tensor:
     """Return texts as rows of tokens on a model's device, filled at their ends.
 
-    There nothing that counts can see the filling: a causal model needs no mask for it.
+    There nothing that counts can see the filling: a causal model needs no mask for it. Widths come
+    in steps, because oneDNN keeps compiled code for every shape that it meets.
 
     Args:
         texts: of any lengths.
         pad: the token to fill with.
         model: as transformers builds it.
+        before: tokens that the model has read before them, at most.
     """
-    width = max(map(len, texts))
+    longest = max(map(len, texts))
+    width = stepped(longest, 1 << max(0, longest.bit_length() - FINE))
+    limit = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if limit is not None:
+        width = max(longest, min(width, limit - before))
     rows = [[*text, *[pad] * (width - len(text))] for text in texts]
     return torch.tensor(rows, device=model.device)
+
+
+def stepped(count: int, step: int) -> int:
+    """Return a count as the next whole number of steps."""
+    return -(-count // step) * step

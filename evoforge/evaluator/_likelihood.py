@@ -142,7 +142,7 @@ def _go_on(
         continuations: each of at least two tokens.
         pad: a token to fill rows with.
     """
-    ids = padded([continuation[:-1] for continuation in continuations], pad, model)
+    ids = padded([c[:-1] for c in continuations], pad, model, before=max(lengths))
     grid.reserve(ids.shape[1])
     places = torch.tensor(lengths)[:, None] + torch.arange(ids.shape[1])
     found = iter(

@@ -34,6 +34,12 @@ class StopRule:
     def __init__(self, stops: Stops, tokenizer: Any) -> None:
         self._stops = stops
         self._decode = tokenizer.decode
+        # Special tokens are no part of a text, so a stop text that is one is known by its number.
+        self._ends = frozenset(
+            number
+            for number, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
+            if token.special and token.content in stops.texts
+        )
         self._pieces = _PIECES.setdefault(tokenizer, {})
         self._last = frozenset(_PART).union(text[-1] for text in stops.texts)
         # A token has at least one byte, save special ones; a stop text never spans more than this.
@@ -47,6 +53,8 @@ class StopRule:
 
     def __call__(self, tokens: Sequence[int]) -> str | None:
         """Return `stop`, `repeats` or `phrase` if the newest token ends the answer."""
+        if tokens[-1] in self._ends:
+            return "stop"
         if self._stops.texts and not self._last.isdisjoint(self._piece(tokens[-1])):
             newest = self._text(tokens[-self._window :])
             if any(text in newest for text in self._stops.texts):

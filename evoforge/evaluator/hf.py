@@ -1,6 +1,7 @@
 """Evaluation with transformers: one live model, merged in place, asked in batches."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,11 @@ from evoforge.models.pool import Pool
 from evoforge.task.base import Item, Task
 
 log = logging.getLogger(__name__)
+
+# oneDNN and PyTorch's layer over it keep compiled code, a megabyte or so, for each of the last 1024
+# shapes that they met. A step needs a few of them; read once, when the first product is made.
+for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, "64")
 
 Found = TypeVar("Found")
 

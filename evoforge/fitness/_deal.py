@@ -1,5 +1,6 @@
 """Dealing out items to generations, so that all are used before any is used again."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from evoforge.errors import ConfigError
 from evoforge.task.base import Item
+
+log = logging.getLogger(__name__)
 
 
 class Deal:
@@ -18,25 +21,27 @@ class Deal:
 
     Args:
         items: what is dealt.
-        size: of a hand, at most all.
+        size: of a hand; all items if there are fewer.
         seed: of the shuffling.
 
     Raises:
-        ConfigError: `size` makes no sense.
+        ConfigError: `size` is less than one, or than the number of tasks.
     """
 
     def __init__(self, items: Sequence[Item], size: int, seed: int) -> None:
         strata: dict[str, list[Item]] = {}
         for item in items:
             strata.setdefault(item.stratum, []).append(item)
-        if not len(strata) <= size <= len(items):
-            several = f", {len(strata)} being the number of tasks" if len(strata) > 1 else ""
+        if size < len(strata):
+            least = "the number of tasks, " if len(strata) > 1 else ""
             raise ConfigError(
-                f"size must be in [{len(strata)}, {len(items)}], the number of search items"
-                f"{several}, got {size}; set fitness.size or task.items"
+                f"size must be at least {least}{len(strata)}, got {size}; set fitness.size"
             )
+        if size > len(items):
+            log.warning("there are %d search items for fitness.size=%d: all", len(items), size)
+        self.size = min(size, len(items))
         self._items = tuple(items)
-        counts = _shares([len(some) for some in strata.values()], size)
+        counts = _shares([len(some) for some in strata.values()], self.size)
         self._piles = [
             _Pile(tuple(some), count, [seed, *([place] if place else [])])
             for place, (some, count) in enumerate(zip(strata.values(), counts, strict=True))

@@ -24,7 +24,7 @@ class Round:
             now, in the order of the task. What it answered before is not asked again.
         proxy: whether the task's cheaper proxy is asked instead of the task.
         last: whether there is no round after this one, so that results may be reported as they
-            come.
+            come, and the course is sent evaluations without the results of each item.
     """
 
     items: Mapping[int, tuple[Item, ...]]

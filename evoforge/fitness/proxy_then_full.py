@@ -22,7 +22,7 @@ class ProxyThenFull(Fitness):
 
     Args:
         items: the search part of the task.
-        size: items that the best answer, at most all.
+        size: items that the best answer; all if there are fewer.
         screen: items that the proxy looks at; None for `size`.
         promote: the share of a generation, in (0, 1], that answers; at least one candidate.
         seed: of the shuffling.

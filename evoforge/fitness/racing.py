@@ -1,7 +1,7 @@
 """Racing: candidates answer block after block, and those that fall behind answer no more."""
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite, sqrt
+from math import inf, isclose, isfinite, sqrt
 
 import numpy as np
 
@@ -12,18 +12,22 @@ from evoforge.record import Evaluation
 from evoforge.space import Genome
 from evoforge.task.base import Item
 
+# What who left is below the leader, at least.
+LEAST = 1e-9
+
 
 class Racing(Fitness):
     """Blocks of common items; who is surely behind the leader leaves the generation's race.
 
     After each block every candidate is compared with the leader item by item. It leaves if the
     leader's mean lead is more than `margin` of its standard errors, unless it is among the `keep`
-    best. The fitness of one that left is the leader's final fitness less the lead at that time, so
-    that all are comparable. The items of a generation are dealt out as for `subset`.
+    best. Where a limit of a suite is broken the lead is that of the scores. The fitness of one that
+    left is the leader's final fitness less its lead at that time, if it had one, so that all are
+    comparable and nobody wins who left. The items of a generation are dealt out as for `subset`.
 
     Args:
         items: the search part of the task.
-        size: items of a candidate that stays to the end, at most all.
+        size: items of a candidate that stays to the end; all if there are fewer.
         block: items between two looks.
         margin: standard errors.
         keep: the share of a generation, in (0, 1], that stays whatever happens; an optimizer that
@@ -62,15 +66,17 @@ class Racing(Fitness):
     def course(self, generation: int, population: int) -> Course:
         """Return a round for each block, as long as it takes."""
         hand = self._deal.hand(generation)
-        ends = [*range(self.block, self.size, self.block), self.size]
+        ends = [*range(self.block, len(hand), self.block), len(hand)]
         least = max(1, round(self.keep * population))
         racing = list(range(population))
         # By end of a block: what each candidate in the race had then.
         seen: dict[int, Mapping[int, Evaluation]] = {}
         for end in ends:
             items = self._deal.in_order(hand[:end])
-            found = yield Round(dict.fromkeys(racing, items), last=end == self.size)
+            found = yield Round(dict.fromkeys(racing, items), last=end == len(hand))
             seen[end] = {position: found[position] for position in racing}
+            if end == len(hand):
+                break
             racing = self._staying(seen[end], least)
             if not racing:
                 break
@@ -86,13 +92,25 @@ class Racing(Fitness):
         return sorted(staying)
 
     def _behind(self, one: Evaluation, leader: Evaluation) -> bool:
+        pairs = zip(leader.results, one.results, strict=True)
+        differences = np.array([a.score - b.score for a, b in pairs])
+        weights = np.array(leader.weights or [1 / len(differences)] * len(differences))
+        mean = float(weights @ differences)
         lead = leader.fitness - one.fitness
-        differences = np.array(
-            [a.score - b.score for a, b in zip(leader.results, one.results, strict=True)]
-        )
-        count = len(differences)
-        error = float(differences.std(ddof=1)) / sqrt(count) if count > 1 else inf
-        return lead > 0 and lead > self.margin * error
+        if not isclose(lead, abs(mean), abs_tol=1e-9):
+            # A limit of a suite is broken. Few items tell badly by how much, and their luck has no
+            # standard error here, so the scores decide who leaves.
+            lead = mean
+        return lead > 0 and lead > self.margin * _error(differences, weights)
+
+
+def _error(differences: Genome, weights: Genome) -> float:
+    """Return the standard error of a weighted mean: (n,) each, weights sum to 1."""
+    count = int((weights > 0).sum())
+    if count < 2:
+        return inf
+    apart = weights * (differences - weights @ differences)
+    return sqrt(count / (count - 1) * float(apart @ apart))
 
 
 def _fitness(seen: Mapping[int, Mapping[int, Evaluation]], population: int) -> Genome:
@@ -106,5 +124,7 @@ def _fitness(seen: Mapping[int, Mapping[int, Evaluation]], population: int) -> G
     for found in seen.values():  # the last one that a candidate took part in counts
         for position, one in found.items():
             lead = found[leader].fitness - one.fitness
+            if found is not final:
+                lead = max(lead, LEAST)  # who wins in the end can have been behind it
             fitness[position] = final[leader].fitness - lead if isfinite(lead) else -inf
     return fitness

@@ -12,7 +12,7 @@ class Subset(Fitness):
 
     Args:
         items: the search part of the task.
-        size: items for a generation, at most all.
+        size: items for a generation; all if there are fewer.
         seed: of the shuffling.
 
     Raises:

@@ -298,10 +298,12 @@ def _search(result: Result) -> str:
             f"{stage['genes']} genes, population {escape(stage['population'])}, budget "
             f"{escape(', '.join(budget) or 'open')}, {stage['generations']} generations done."
         )
+    proxy = counts["items_proxy"]
+    looked = f" and {proxy} items looked at by a proxy" if proxy else ""
     lines.append(
         f"- In all {counts['evaluations']} evaluations ({counts['failures']} failed) with "
-        f"{counts['items']} answers ({counts['items_search']} of them in the search), in "
-        f"{seconds['total'] / 60:.1f} minutes."
+        f"{counts['items'] - proxy} answers ({counts['items_search']} of them in the search)"
+        f"{looked}, in {seconds['total'] / 60:.1f} minutes."
     )
     best = best_source(result)
     if best is not None:

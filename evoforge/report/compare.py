@@ -25,7 +25,7 @@ from evoforge.record import FILE, Record
 from evoforge.report.comparison_table import over_seeds_table, table
 from evoforge.report.difference import Settings, differences, flatten
 from evoforge.report.groups import content, over_seeds
-from evoforge.report.history import Floats, histories
+from evoforge.report.history import Floats, best_so_far, histories
 from evoforge.report.over_seeds import WINNER, Answers, answers_of
 from evoforge.report.result import build, fact, replace
 from evoforge.report.summary import best_source, metric
@@ -39,7 +39,7 @@ class Run:
 
     Args:
         name: its folder, seen from the common parent.
-        status: `finished`, `unfinished`, `failed`, `not started`, or `damaged`.
+        status: `finished`, `unfinished`, `failed`, `not started`, or `unreadable`.
         settings: its configuration with dotted keys.
         result: the content of its `result.json`, made anew; None without a journal.
         curve: evaluations and best score so far.
@@ -179,7 +179,7 @@ def read(path: Path, parent: Path) -> Run:
         record = Record.open(path)
     except JournalError as error:
         log.warning("%s", error)
-        return Run(name, "damaged", {}, None, None)
+        return Run(name, "unreadable", {}, None, None)
     try:
         result, stages = build(record), histories(record)
         config = fact(record, "config")
@@ -198,9 +198,9 @@ def _curve(stages: Sequence[Any]) -> tuple[Floats, Floats] | None:
     if not stages:
         return None
     evaluations = np.concatenate([history.evaluations for history in stages]).astype(np.float64)
-    pick = np.fmax if all(history.info.get("direction") != "min" for history in stages) else np.fmin
-    scores = pick.accumulate(np.concatenate([history.finished for history in stages]))
-    return evaluations, scores
+    scores = np.concatenate([history.finished for history in stages])
+    fitness = np.concatenate([history.fitness for history in stages])
+    return evaluations, best_so_far(scores, fitness)
 
 
 def _sortable(value: Any) -> tuple[int, float, str]:
@@ -239,6 +239,13 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
+def show(found: Comparison, console: Console) -> None:
+    """Print the runs, and those together that differ in their seed alone."""
+    console.print(table(found))
+    if (several := over_seeds_table(found)) is not None:
+        console.print(several)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(
@@ -252,9 +259,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         out = options.out or _parent(find(options.folders))
         found = compare(options.folders, out)
-        console.print(table(found))
-        if (several := over_seeds_table(found)) is not None:
-            console.print(several)
+        show(found, console)
     except EvoforgeError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return 2

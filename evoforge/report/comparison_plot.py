@@ -37,8 +37,8 @@ def draw(found: Comparison, path: Path) -> Path:
     figure = fig.blank(11.0, max(4.2, 1.7 + 0.27 * rows))
     height = figure.get_figheight()
     box = (0.62 / height, 1 - 1.55 / height)
-    left = figure.add_axes((0.19, box[0], 0.27, box[1]))
-    right = figure.add_axes((0.515, box[0], 0.33, box[1]))
+    left = figure.add_axes((0.25, box[0], 0.225, box[1]))
+    right = figure.add_axes((0.53, box[0], 0.29, box[1]))
     results = [run.result for run in found.runs if run.result]
     name = fig.clean(metric(results[0])) if results else "score"
     percent = _percent(found.runs)

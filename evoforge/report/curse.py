@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evoforge.record import Evaluation
+from evoforge.record import Evaluation, Record
 from evoforge.report.history import History, higher
 
 # Steps and half width of the integral below, in standard deviations.
@@ -37,8 +37,20 @@ def expected_maximum(count: int) -> float:
     return WIDTH / STEPS * (math.fsum(heights) - (heights[0] + heights[-1]) / 2)
 
 
+def effective(weights: Sequence[float]) -> float:
+    """Return how many items of equal weight tell as much as these: Kish's effective number.
+
+    >>> effective([0.5, 0.5, 0.0])
+    2.0
+    """
+    return math.fsum(weights) ** 2 / math.fsum(weight * weight for weight in weights)
+
+
 def curse(
-    stages: Sequence[History], won: Mapping[str, Evaluation], tested: Mapping[str, Any] | None
+    record: Record,
+    stages: Sequence[History],
+    won: Mapping[str, Evaluation],
+    tested: Mapping[str, Any] | None,
 ) -> dict[str, Any] | None:
     """Return how the winner's scores fall from the items that chose it to those that judge it.
 
@@ -46,10 +58,12 @@ def curse(
     winner's own on the items that it answered as a candidate; `optimism` is `best` less `test`,
     positive where the search looked better. `if_equal` is what that would be on average if all
     candidates were as good as the winner: the expected largest of as many normal numbers, times
-    the standard error of a score on so many items. It takes them for independent; those that share
-    parents and items differ less, so that in truth it is somewhat less.
+    the standard error of a score on such items (the test score's, for as many as they are worth;
+    see `effective`). It takes them for independent; those that share parents and items differ less,
+    so that in truth it is somewhat less.
 
     Args:
+        record: of the run.
         stages: the searches.
         won: the winner's evaluations by part.
         tested: its test score, as in `result.json`.
@@ -64,7 +78,7 @@ def curse(
     history = having[-1]
     sign = 1 if higher(history.info) else -1
     scores = history.finished
-    best = int(np.nanargmax(sign * scores))
+    best = int(np.argmax(np.where(np.isnan(scores), -np.inf, history.fitness)))
     own = [s for c, s in zip(history.candidates, scores, strict=True) if c.recipe == recipe]
     own = [float(score) for score in own if not np.isnan(score)]
     some = zip(history.candidates, history.scored, strict=True)
@@ -72,7 +86,8 @@ def curse(
     items, se, select = int(history.items[best]), tested["se"], won.get("select")
     equal = None
     if se is not None:
-        equal = expected_maximum(count) * se * math.sqrt(tested["items"] / items)
+        worth = _worth(record, won["test"].item_set) / _worth(record, _set(record, history, best))
+        equal = expected_maximum(count) * se * math.sqrt(worth)
     return {
         "stage": history.stage,
         "candidates": count,
@@ -84,3 +99,13 @@ def curse(
         "optimism": sign * (float(scores[best]) - tested["score"]),
         "if_equal": equal,
     }
+
+
+def _set(record: Record, history: History, place: int) -> str:
+    number = history.candidates[place].evaluation
+    assert number is not None  # a history is of those that were judged
+    return record.evaluation(number).item_set
+
+
+def _worth(record: Record, item_set: str) -> float:
+    return effective(record.weights(item_set))

@@ -33,6 +33,8 @@ class History:
         evaluations: (n,) how many evaluations the run had spent when each was done.
         scores: (n,) score in task units; NaN for a failure, and for one that was only screened by
             a proxy, whose scores are of another kind.
+        fitness: (n,) higher is better; of one with a score it is that score, in its direction,
+            unless a limit of a suite is broken.
         items: (n,) how many items each was judged on.
         screened: (n,) which were judged by a proxy alone.
     """
@@ -42,6 +44,7 @@ class History:
     candidates: tuple[CandidateRecord, ...]
     evaluations: Ints
     scores: Floats
+    fitness: Floats
     items: Ints
     screened: Flags
 
@@ -76,12 +79,12 @@ class History:
 
     @property
     def best(self) -> Floats:
-        """The best score up to each candidate: (n,), NaN until there is one.
+        """The score of the best up to each candidate: (n,), NaN until there is one.
 
-        Who was dropped early is not the best: on few items luck goes far.
+        Who was dropped early is not the best: on few items luck goes far. Nor is who breaks a limit
+        of a suite while another keeps it, whatever its score.
         """
-        pick = np.fmax if higher(self.info) else np.fmin
-        return np.asarray(pick.accumulate(self.finished), dtype=np.float64)
+        return best_so_far(self.finished, self.fitness)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,6 +107,19 @@ class History:
         parts = [p for p in parts if p.size]
         middle = np.array([self.evaluations[p].mean() for p in parts], dtype=np.float64)
         return middle, np.array([self.scores[p].mean() for p in parts], dtype=np.float64)
+
+
+def best_so_far(scores: Floats, fitness: Floats) -> Floats:
+    """Return the score of the fittest up to each: (n,), NaN until there is one.
+
+    Args:
+        scores: (n,) NaN for what does not count.
+        fitness: (n,) higher is better.
+    """
+    ranked = np.where(np.isnan(scores), -np.inf, fitness)
+    leads = (ranked == np.maximum.accumulate(ranked)) & ~np.isnan(scores)
+    last = np.maximum.accumulate(np.where(leads, np.arange(len(scores)), -1))
+    return np.where(last < 0, np.nan, scores[last])
 
 
 def higher(info: Mapping[str, Any]) -> bool:
@@ -137,6 +153,7 @@ def histories(record: Record) -> list[History]:
                 tuple(candidates),
                 evaluations,
                 scores=np.array([_score(evaluation) for evaluation in judged], dtype=np.float64),
+                fitness=np.array([evaluation.fitness for evaluation in judged], dtype=np.float64),
                 items=np.array([sizes[evaluation.item_set] for evaluation in judged]),
                 screened=np.array([_screened(evaluation) for evaluation in judged]),
             )

@@ -136,7 +136,7 @@ def _winner(
     record: Record, won: Mapping[str, Evaluation], stages: list[History], short: tuple[str, ...]
 ) -> dict[str, Any]:
     entry = _entry(record, won, short)
-    return entry | {"curse": curse(stages, won, entry["test"])} | _path(record, won)
+    return entry | {"curse": curse(record, stages, won, entry["test"])} | _path(record, won)
 
 
 def _path(record: Record, won: Mapping[str, Evaluation]) -> dict[str, Any]:
@@ -164,6 +164,8 @@ def _score(
     ends = [r.reason for r in evaluation.results if r.reason and not r.item.startswith(short)]
     if ends:
         content["over_length"] = ends.count(LENGTH) / len(ends)
+    if (counted := sum(weight > 0 for weight in weights)) < len(weights):
+        content["counted"] = counted
     metrics = dict(evaluation.metrics)
     return content | ({"metrics": metrics} if len(metrics) > 1 else {})
 

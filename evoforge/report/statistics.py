@@ -72,10 +72,9 @@ def binary(scores: Scores) -> bool:
 def interval(scores: Sequence[float], weights: Sequence[float] | None = None) -> Interval:
     """Return the (weighted) mean of per-item scores with its 95 % interval and standard error.
 
-    Wilson's interval where all scores are 0 or 1 and weigh the same, else the bootstrap's. A
-    weighted score of items that are all right, or all wrong, has Wilson's interval of as many items
-    as Kish's effective number: there the bootstrap has no width. Items of weight 0 do not count,
-    such as those of a suite's task that is a mere condition.
+    Wilson's interval where all scores are 0 or 1, that of `stratified` if they weigh differently;
+    else the bootstrap's. Items of weight 0 do not count, such as those of a suite's task that is a
+    mere condition.
 
     Args:
         scores: (n,) of items.
@@ -83,20 +82,17 @@ def interval(scores: Sequence[float], weights: Sequence[float] | None = None) ->
 
     Raises:
         ValueError: there are no scores.
-
-    Reference: Kish 1965, Survey Sampling, section 11.7.
     """
     values = np.asarray(scores, dtype=np.float64)
     if not values.size:
         raise ValueError("an interval needs at least one score")
     weighed, (values,) = counted(weights, values)
     mean, se = average(values, weighed), standard_error(values, weighed)
-    if not binary(values) or (weighed is not None and np.ptp(values) > 0):
+    if not binary(values):
         return Interval(mean, *bootstrap(values, weighed), se)
     if weighed is None:
         return Interval(mean, *wilson(values.sum(), values.size), se)
-    size = float(weighed.sum() ** 2 / (weighed**2).sum())
-    return Interval(mean, *wilson(size * mean, size), se)
+    return Interval(mean, *stratified(values, weighed), se)
 
 
 def counted(
@@ -153,6 +149,36 @@ def wilson(right: float, total: float) -> tuple[float, float]:
     scale = 1 + z2 / total
     # Rounding must not push an end past the proportion, as at 0 and 1.
     return max(0.0, min((centre - half) / scale, p)), min(1.0, max((centre + half) / scale, p))
+
+
+def stratified(values: Scores, weights: Scores) -> tuple[float, float]:
+    r"""Return the 95 % interval of a weighted mean of right and wrong.
+
+    Each stratum h (see `strata`) has a share W_h of the weights and a proportion p_h with Wilson's
+    ends l_h and u_h. The distances to them are put together as standard errors would be:
+
+    $$ p - \sqrt{\sum_h W_h^2 (p_h - l_h)^2}, \quad p + \sqrt{\sum_h W_h^2 (u_h - p_h)^2} $$
+
+    So a class of few items, or one that is all right, has its due width, where the bootstrap sees
+    no spread. Where weights of a stratum differ, Kish's effective number stands for its size.
+
+    Args:
+        values: (n,) 0 or 1.
+        weights: (n,) what each counts.
+
+    Reference: Zou and Donner 2008, https://doi.org/10.1002/sim.3095; Kish 1965, Survey Sampling,
+    section 11.7 (the effective number).
+    """
+    below = above = 0.0
+    for group in strata(weights):
+        own = weights[group]
+        share = float(own.sum() / weights.sum())
+        p, size = average(values[group], own), float(own.sum() ** 2 / (own**2).sum())
+        low, high = wilson(size * p, size)
+        below += (share * (p - low)) ** 2
+        above += (share * (high - p)) ** 2
+    mean = average(values, weights)
+    return mean - math.sqrt(below), mean + math.sqrt(above)
 
 
 def paired(

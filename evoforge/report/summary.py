@@ -171,9 +171,11 @@ def _against_best(result: Result) -> list[str]:
     else:
         verb = "beats" if gain > 0 else "is worse than"
         said = f"The winner {verb} the best source, {best}, by {size} {shown}"
-    items, count = result["winner"]["test"]["items"], comparisons(result)
+    test, count = result["winner"]["test"], comparisons(result)
+    items = f"{test['items']} test items, "
+    items += f"{test['counted']} of which count, " if "counted" in test else ""
     how = paired["test"] + (f", by Holm's method for {count} baselines" if count > 1 else "")
-    return [f"{said} ({how}; {items} test items, used once)."]
+    return [f"{said} ({how}; {items}used once)."]
 
 
 def _stored(result: Result) -> list[str]:
@@ -204,11 +206,12 @@ def _curse(result: Result) -> list[str]:
     unit = " points" if scale.percent else ""
     count = found["candidates"]
     who = f"the best of {count} candidates" if count > 1 else "the only candidate"
-    gap = scale.number(abs(found["optimism"])) + unit
-    side = "better" if found["optimism"] > 0 else "worse"
+    gap = scale.number(abs(found["optimism"]))
+    side = f"{gap}{unit} {'better' if found['optimism'] > 0 else 'worse'} than"
+    items = f"{found['items']} item{'' if found['items'] == 1 else 's'}"
     said = (
-        f"In the search {who} scored {scale.number(found['best'])} on {found['items']} items, "
-        f"{gap} {side} than the winner on the test items"
+        f"In the search {who} scored {scale.number(found['best'])} on {items}, "
+        f"{side if float(gap) else 'the same as'} the winner on the test items"
     )
     if count > 1 and found["if_equal"]:
         flattery = scale.number(found["if_equal"]) + unit

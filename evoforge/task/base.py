@@ -5,6 +5,7 @@ A task knows texts; it does not know which model answers, nor how. It says what 
 items; what items weigh in a set of them does, so a score is the weighted mean of its items'.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from evoforge.task.request import Request, Response
 
 Part = Literal["search", "select", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
+
+# Part of every protocol's hash; to be counted up whenever the same settings score otherwise.
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -171,15 +175,19 @@ class Task(ABC):
 
     @cached_property
     def _hashes(self) -> dict[Part, str]:
-        return {part: digest(dict(self.protocol(part))) for part in PARTS}
+        return {
+            part: digest({"format": FORMAT, "protocol": dict(self.protocol(part))})
+            for part in PARTS
+        }
 
     @cached_property
     def items_hash(self) -> str:
-        """The identity of all items: ids, questions and answers of every part."""
+        """The identity of all items: all that they hold, for a prompt may name any of it."""
         return digest(
             [
                 [part, item.id, item.question, list(item.answers), item.answer_number]
                 + ([list(item.choices), item.label] if item.choices else [])
+                + ([{key: str(value) for key, value in item.fields.items()}] if item.fields else [])
                 for part in PARTS
                 for item in self.items(part)
             ]
@@ -214,9 +222,9 @@ def read_item(task: str, where: str, row: Mapping[str, Any], part: Part = "searc
     for key, value in (("answers", given), ("choices", choices)):
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{key} of the item {name} of {task} must be a list, got {value!r}")
-    if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+    if number is not None and not _is_number(number):
         raise ConfigError(
-            f"answer_number of the item {name} of {task} must be a number, got {number!r}"
+            f"answer_number of the item {name} of {task} must be a finite number, got {number!r}"
         )
     if choices and not (type(label) is int and 0 <= label < len(choices)):
         raise ConfigError(
@@ -237,6 +245,11 @@ def read_item(task: str, where: str, row: Mapping[str, Any], part: Part = "searc
         rest,
         part,
     )
+
+
+def _is_number(value: Any) -> bool:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and abs(value) <= sys.float_info.max
 
 
 def _check_ids(task: str, parts: Mapping[Part, Sequence[Item]]) -> None:

@@ -11,9 +11,9 @@ from evoforge.errors import ConfigError
 from evoforge.task.base import PARTS, Item, ItemSource, Part, Task
 from evoforge.task.request import Context
 from evoforge.task.shots import Shots
-from evoforge.task.template import GIVEAWAYS, Template, fields
+from evoforge.task.template import GIVEAWAYS, Template, check_line_ends, fields
 
-TooLong = Literal["shots", "sentences", "cut", "refuse"]
+TooLong = Literal["shots", "sentences", "cut", "shots_then_cut", "refuse"]
 TOO_LONG: tuple[TooLong, ...] = get_args(TooLong)
 # Between a shot and what follows it.
 BLANK_LINE = "\n\n"
@@ -34,8 +34,8 @@ class Contexts:
         chat: whether messages are made for the model's chat template.
         special_tokens: whether the tokenizer adds those that it adds by itself.
         too_long: what goes when a context does not fit: `shots`, from the first on; `sentences`
-            of `{context}`, or of `{question}`, from the last on; `cut`, tokens on the left; or
-            `refuse`, nothing.
+            of `{context}`, or of `{question}`, from the last on; `cut`, tokens on the left;
+            `shots_then_cut`, these after all shots; or `refuse`, nothing.
         said: what a shot says, where the options do not tell.
         fields: what the prompt may name.
 
@@ -61,9 +61,21 @@ class Contexts:
             raise ConfigError(
                 f"too_long must be one of {', '.join(TOO_LONG)}, got {too_long}; set task.too_long"
             )
-        if chat and too_long in ("sentences", "cut"):
-            raise ConfigError(f"a chat cannot be shortened by {too_long}; set task.too_long=refuse")
-        if "{question}" not in prompt:
+        if not isinstance(description, str):
+            raise ConfigError(
+                f"description must be a text, got {description!r}; set task.description"
+            )
+        check_line_ends(description, "description")
+        for option, value in (("chat", chat), ("special_tokens", special_tokens)):
+            if not isinstance(value, bool):
+                raise ConfigError(
+                    f"{option} must be true or false, got {value!r}; set task.{option}"
+                )
+        if chat and too_long not in ("shots", "refuse"):
+            raise ConfigError(
+                f"a chat cannot be shortened by {too_long}; set task.too_long to shots or refuse"
+            )
+        if "{question" not in prompt:
             prompt = prompt.replace("{input}", "{question}")
         self.template = Template(prompt, "prompt", secret=GIVEAWAYS)
         self.description, self.chat, self.too_long = description, chat, too_long
@@ -105,20 +117,21 @@ class Contexts:
     def of(self, item: Item) -> Context:
         """Return what is read before an item is answered."""
         shots = () if self.shots is None else self.shots.of(item)
+        droppable = shots and self.too_long in ("shots", "shots_then_cut")
+        drop: Literal["first"] | None = "first" if droppable else None
         if self.chat:
-            return Context(messages=self._messages(item, shots))
+            return Context(messages=self._messages(item, shots), drop=drop)
         told = tuple(self._asked(shot) + self._said(shot) + BLANK_LINE for shot in shots)
         if self.too_long == "sentences" and self._long:
             before, sentences, after = self._split(item)
             head = self.description + "".join(told) + before
             return Context(after, head, sentences, "last", special_tokens=self.special_tokens)
-        drop: Literal["first"] | None = "first" if told and self.too_long == "shots" else None
         return Context(
             self._asked(item),
             self.description,
             told,
             drop,
-            cut=self.too_long == "cut",
+            cut=self.too_long in ("cut", "shots_then_cut"),
             special_tokens=self.special_tokens,
         )
 
@@ -161,6 +174,15 @@ class Contexts:
         ]
         asked = {"role": "user", "content": self._asked(item)}
         return (*(system if self.description.strip() else []), *told, asked)
+
+
+def with_answer(shots: Mapping[str, Any] | None, answer: str) -> dict[str, Any] | None:
+    """Return options of shots, with what a shot answers where they do not say."""
+    if shots is None:
+        return None
+    if not isinstance(shots, Mapping):
+        raise ConfigError(f"shots must be a mapping or null, got {shots!r}; set task.shots")
+    return {"answer": answer, **shots}
 
 
 def _answer(

@@ -1,11 +1,12 @@
 """Tasks that are answered by generating text, judged by the last number in it, or by the text."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evoforge.errors import ConfigError
 from evoforge.task.base import PARTS, Item, ItemSource, Task
-from evoforge.task.contexts import Contexts, TooLong
+from evoforge.task.contexts import Contexts, TooLong, with_answer
 from evoforge.task.judges import Form, Judge, Kind, make_judge
 from evoforge.task.language import Language
 from evoforge.task.limits import Limits
@@ -14,6 +15,7 @@ from evoforge.task.prompts import prompt_is
 from evoforge.task.protocols import JAPANESE, settle
 from evoforge.task.request import Generate, Response
 from evoforge.task.rouge import Tokens
+from evoforge.task.template import Template
 from evoforge.task.text_scoring import TextScoring
 
 
@@ -36,7 +38,8 @@ class Generation(Task):
             `answer` (what a shot answers, such as `{solution}`); None for none. See `Shots`.
         chat: whether prompts go through the model's chat template.
         special_tokens: whether the tokenizer adds those that it adds by itself.
-        too_long: what goes when a prompt does not fit: `shots`, `sentences`, `cut` or `refuse`.
+        too_long: what goes when a prompt does not fit: `shots`, `sentences`, `cut`,
+            `shots_then_cut` or `refuse`.
         max_new_tokens: the longest answer.
         gold_length_plus: an answer has at most as many tokens as the longest gold answer and so
             many more; None for no such limit.
@@ -80,10 +83,9 @@ class Generation(Task):
     ) -> None:
         asked: dict[str, Any] = {"description": description, "shots": shots, "chat": chat}
         answered = {"max_new_tokens": max_new_tokens, "stop": stop, "extraction": extraction}
-        wanted = None if language is None else {**JAPANESE, **language}
-        self._settled, self._changed = settle(
-            protocol, {**asked, **answered, "special_tokens": special_tokens, "language": wanted}
-        )
+        judged = {"judge": judge, "gold_length_plus": gold_length_plus}
+        spoken = {"special_tokens": special_tokens, "language": _language_options(language)}
+        self._settled, self._changed = settle(protocol, {**asked, **answered, **judged, **spoken})
         self._limits = Limits(
             max_new_tokens=self._settled["max_new_tokens"],
             stop=self._settled["stop"],
@@ -91,21 +93,21 @@ class Generation(Task):
             search_stops=search_stops,
         )
         self._judge = make_judge(judge, self._settled["extraction"], form, tokens)
-        self.language = _language(self._settled["language"])
+        settled = self._settled["language"]
+        self.language = None if settled is None else Language(**settled)
         _check_prompt(prompt)
         super().__init__(name=name, items=items)
         _check_gold(self, self._judge, gold_length_plus)
         asked |= {"prompt": prompt, "too_long": too_long}
         asked |= {"special_tokens": self._settled["special_tokens"]}
-        asked |= {"shots": None if shots is None else {"answer": "{answer}", **shots}}
+        asked |= {"shots": with_answer(shots, "{answer}")}
         self._contexts = Contexts(self, items, **asked)
         self._parts["test"] = self._contexts.order("test")
         self._named = {"task": name, "kind": "generation", "protocol": protocol}
-        self._proxy = (
-            None
-            if proxy is None
-            else TextScoring(name=f"{name}_proxy", items=items, text=proxy, **asked)
-        )
+        self._proxy = None
+        if proxy is not None:
+            _check_proxy(self, proxy)
+            self._proxy = TextScoring(name=f"{name}_proxy", items=items, text=proxy, **asked)
 
     @property
     def metric(self) -> str:
@@ -163,8 +165,8 @@ class Generation(Task):
 
 
 def _check_prompt(prompt: str) -> None:
-    name = "{question}" if "{question}" in prompt else "{input}"
-    if prompt.count(name) != 1:
+    name = "question" if "{question" in str(prompt) else "input"
+    if len(re.findall(rf"{{{name}(?::\w+)?}}", str(prompt))) != 1:
         raise ConfigError(f"prompt must hold {{question}} once, got {prompt!r}; set task.prompt")
 
 
@@ -178,12 +180,24 @@ def _check_gold(task: Task, judge: Judge, gold_length_plus: int | None) -> None:
                 raise ConfigError(f"the item {item.id} of {task.name} has no {lacking}")
 
 
-def _language(options: Mapping[str, Any] | None) -> Language | None:
-    if options is None:
+def _check_proxy(task: Task, proxy: str) -> None:
+    text = Template(proxy, "proxy")
+    if not proxy:
+        raise ConfigError("proxy must be a text that is not empty, or null; set task.proxy")
+    for part in PARTS:
+        text.check(task.items(part))
+
+
+def _language_options(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the options of a language rule, with the published ones where nothing is said."""
+    if given is None:
         return None
-    known = ("code", "rule", "threshold")
-    if unknown := sorted(set(options) - set(known)):
+    if not isinstance(given, Mapping):
         raise ConfigError(
-            f"language has the options {', '.join(known)}, got {unknown[0]}; set task.language"
+            f"language must be a mapping such as {{code: ja}}, got {given!r}; set task.language"
         )
-    return Language(**options)
+    if unknown := sorted(set(given) - set(JAPANESE)):
+        raise ConfigError(
+            f"language has the options {', '.join(JAPANESE)}, got {unknown[0]}; set task.language"
+        )
+    return {**JAPANESE, **given}

@@ -32,7 +32,8 @@ class DataSet:
         files: addresses or places in the repository, where not all of it is wanted.
         keys: key -> column. Columns may be inside others (`answers.text`), several in a list,
             or `{column: ..., after: text}` for what follows a text, or `{column: ..., values:
-            {old: new}}` for other values, or `{column: ..., join: text}` for texts as one.
+            {old: new}}` for other values, or `{column: ..., join: text}` for texts as one, of
+            which there are at `most` so many.
         fixed: keys that every row has.
         id: of a row, with `{row}` (counted from `first`) or columns in it.
         first: the number of the first row.
@@ -229,7 +230,7 @@ def _changed(value: Any, change: Mapping[str, Any]) -> Any:
     if "after" in change:
         return str(value).rpartition(change["after"])[2].strip()
     if "join" in change:
-        return change["join"].join(map(str, value))
+        return change["join"].join(map(str, value[: change.get("most")]))
     values = {str(old): new for old, new in change["values"].items()}
     return values.get(str(value), value)
 

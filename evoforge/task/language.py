@@ -45,13 +45,17 @@ class Language:
             )
         if not isinstance(code, str):
             raise ConfigError(f"code must be a text, got {code!r}; set task.language.code")
-        if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
+        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if not number or not 0 <= threshold < 1:
             raise ConfigError(
                 f"threshold must be in [0, 1), got {threshold}; set task.language.threshold"
             )
-        self.code, self.rule, self.threshold = code, rule, threshold
-        if rule != "script":
-            _model()
+        self.code, self.rule, self.threshold = code, rule, float(threshold)
+        if rule != "script" and code not in (known := codes()):
+            raise ConfigError(
+                f"code must be one of the {len(known)} that fastText knows, such as ja, en and "
+                f"zh, got {code!r}; set task.language.code"
+            )
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -76,6 +80,12 @@ def probability(text: str, code: str, least: float = 0.0) -> float:
     """
     labels, found = _model().predict(text.replace("\n", ""), k=-1, threshold=least)
     return float(dict(zip(labels, found, strict=True)).get(f"__label__{code}", 0.0))
+
+
+def codes() -> frozenset[str]:
+    """Return the codes of all languages that fastText's model knows."""
+    labels, _ = _model().predict("", k=-1, threshold=-1.0)
+    return frozenset(label.removeprefix("__label__") for label in labels)
 
 
 def is_japanese_script(text: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from evoforge.errors import ConfigError
 from evoforge.task.base import Item
 from evoforge.task.request import Context, Generate, Stops
+from evoforge.task.template import check_line_ends
 
 SEARCH: Final = ("repeats", "phrase", "max_new_tokens")
 
@@ -33,17 +34,18 @@ class Limits:
         search_stops: Mapping[str, Any] | None,
     ) -> None:
         _check_count(max_new_tokens, 1, "max_new_tokens")
-        if isinstance(stop, str) or not all(isinstance(t, str) and t for t in stop):
+        if not isinstance(stop, list | tuple) or not all(isinstance(t, str) and t for t in stop):
             raise ConfigError(
                 f"stop must be a list of texts that are not empty, got {stop!r}; set task.stop"
             )
+        for text in stop:
+            check_line_ends(text, "stop")
         if gold_length_plus is not None:
             _check_count(gold_length_plus, 0, "gold_length_plus")
         self.max_new_tokens = max_new_tokens
         self.stop = tuple(stop)
         self.gold_length_plus = gold_length_plus
-        self.search = {k: v for k, v in (search_stops or {}).items() if v is not None}
-        _check_search(self.search)
+        self.search = _searching(search_stops, max_new_tokens)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -64,6 +66,20 @@ class Limits:
         if self.gold_length_plus is None:
             return Generate(context, most, stops)
         return Generate(context, most, stops, item.answers, self.gold_length_plus)
+
+
+def _searching(given: Mapping[str, Any] | None, most: int) -> dict[str, Any]:
+    """Return what ends answers sooner in the search, without what would not."""
+    if not isinstance(given or {}, Mapping):
+        raise ConfigError(
+            f"search_stops must be a mapping such as {{repeats: 4}}, got {given!r}; "
+            "set task.search_stops"
+        )
+    found = {key: value for key, value in (given or {}).items() if value is not None}
+    _check_search(found)
+    if found.get("max_new_tokens", 0) >= most:
+        del found["max_new_tokens"]
+    return found
 
 
 def _check_search(given: Mapping[str, Any]) -> None:

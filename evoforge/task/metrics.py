@@ -4,7 +4,7 @@ import math
 import re
 from typing import Literal, get_args
 
-Extraction = Literal["robust", "sakana", "integer"]
+Extraction = Literal["robust", "continental", "sakana", "integer"]
 EXTRACTIONS: tuple[Extraction, ...] = get_args(Extraction)
 
 _INTEGER = re.compile(r"-?[0-9.,]+")
@@ -21,12 +21,20 @@ _NUMBER = re.compile(
     r"(?<!\d)(?<!\d\.)(?:(?<![A-Za-z\d_)\]}])-)?"
     r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<![.\w])\.\d+)"
 )
+# The same where points and spaces (also narrow and unbreakable ones) part thousands, and a comma
+# the fraction. A point before one or two last digits is a fraction all the same.
+_CONTINENTAL = re.compile(
+    r"(?<!\d)(?<!\d[.,])(?:(?<![A-Za-z\d_)\]}])-)?"
+    r"(?:\d{1,3}(?:[.\u0020\u00a0\u202f]\d{3})+(?!\d)(?:,\d+)?|\d+(?:,\d+|\.\d{1,2}(?!\d))?)"
+)
 
 
 def last_number(text: str, how: Extraction = "robust") -> float | None:
     """Return the last number of a text, or None.
 
-    `robust` reads full-width digits, thousands commas and signs as a reader does. `sakana` is the
+    `robust` reads full-width digits, thousands commas and signs as a reader does, `continental`
+    thousands points and spaces, and fractions after a comma, as German, French and Spanish have
+    them. `sakana` is the
     published evaluator of the paper with its quirks: `1,234` is 234, `-5` is 5, `3.` is 3.
     `integer` is the Japanese harness's: the last run of digits, commas and points, if it is a whole
     number.
@@ -40,8 +48,18 @@ def last_number(text: str, how: Extraction = "robust") -> float | None:
         return float(found[-1].replace(",", "")) if found else None
     if how == "integer":
         return _last_integer(text)
+    if how == "continental":
+        found = _CONTINENTAL.findall(text.translate(_WIDE))
+        return _continental(found[-1]) if found else None
     found = _NUMBER.findall(text.translate(_WIDE))
     return float(found[-1].replace(",", "")) if found else None
+
+
+def _continental(number: str) -> float:
+    whole, comma, fraction = re.sub(r"[\u0020\u00a0\u202f]", "", number).partition(",")
+    if re.fullmatch(r"-?\d+\.\d{1,2}", whole):
+        return float(whole)
+    return float(whole.replace(".", "") + ("." if comma else "") + fraction)
 
 
 def _last_integer(text: str) -> float | None:

@@ -35,16 +35,17 @@ class MultipleChoice(Task):
         continuation: a choice as it follows the prompt: `{choice}` is its text, `{digit}` its place
             from 0 on, `{number}` from 1 on, `{letter}` from A on; other fields are the item's.
         labels: texts instead of the choices that items hold, in the same order; None for theirs.
-        protocol: `robust`, `sakana` or `jp_stable`; see `evoforge.task.protocols`.
+        protocol: `robust` or `jp_stable`; see `evoforge.task.protocols`.
         description: what stands before shots and prompt; the system message of a chat.
         shots: `count`, `draw` (`random`, `stratified`, `first`), `seed`, `rows`, `without`; None
             for none. See `Shots`.
         chat: whether prompts go through the model's chat template.
         special_tokens: whether the tokenizer adds those that it adds by itself.
         separate: whether prompt and continuation are tokenised apart.
-        too_long: what goes when a prompt does not fit: `shots`, `sentences`, `cut` or `refuse`.
-        normalise: what sums are divided by: `none`, or the choice's `tokens`, `characters` or
-            `bytes`.
+        too_long: what goes when a prompt does not fit: `shots`, `sentences`, `cut`,
+            `shots_then_cut` or `refuse`.
+        normalise: what sums are divided by: `none`, or the continuation's `tokens`, or its
+            `characters` or `bytes` without white space around it.
         metric: the main one: `acc` or `balanced_acc`.
 
     Raises:
@@ -72,9 +73,18 @@ class MultipleChoice(Task):
     ) -> None:
         asked: dict[str, Any] = {"description": description, "shots": shots, "chat": chat}
         set_together = {"special_tokens": special_tokens, "separate": separate}
+        if protocol == "sakana":
+            raise ConfigError(
+                "the protocol sakana is for written answers; set task.protocol to robust or "
+                "jp_stable"
+            )
         self._settled, self._changed = settle(protocol, {**asked, **set_together})
         _check_one_of(normalise, NORMALISE, "normalise")
         _check_one_of(metric, METRICS, "metric")
+        if not isinstance(self._settled["separate"], bool):
+            raise ConfigError(
+                f"separate must be true or false, got {separate!r}; set task.separate"
+            )
         self._normalise, self._metric = normalise, metric
         self._labels = None if labels is None else _texts(labels)
         self._continuation = _following(continuation)
@@ -174,11 +184,12 @@ class MultipleChoice(Task):
     def _lengths(self, item: Item, response: Response) -> Sequence[int]:
         if self._normalise == "tokens":
             return response.lengths
+        said = [text.strip() for text in self._continuations(item)]
         if self._normalise == "characters":
-            return [len(text) for text in self._texts(item)]
+            return [len(text) for text in said]
         if self._normalise == "bytes":
-            return [len(text.encode()) for text in self._texts(item)]
-        return [1] * len(item.choices)
+            return [len(text.encode()) for text in said]
+        return [1] * len(said)
 
     def _check_items(self, shots: Sequence[Item]) -> None:
         for part in PARTS:
@@ -196,7 +207,7 @@ class MultipleChoice(Task):
 
     def _check_choices(self, items: Sequence[Item]) -> None:
         for item in items:
-            if len(item.choices) < 2 or not all(item.choices):
+            if len(item.choices) < 2 or not all(map(str.strip, item.choices)):
                 raise ConfigError(
                     f"the item {item.id} of {self.name} must offer at least 2 choices, none empty; "
                     f"got {list(item.choices)}"
@@ -210,10 +221,13 @@ class MultipleChoice(Task):
 
 
 def _texts(labels: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(labels, str) or not all(isinstance(text, str) and text for text in labels):
+    listed = isinstance(labels, list | tuple)
+    if not listed or not all(isinstance(text, str) and text.strip() for text in labels):
         raise ConfigError(
             f"labels must be texts that are not empty, got {labels!r}; set task.labels"
         )
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"labels must differ, got {labels!r}; set task.labels")
     return tuple(labels)
 
 

@@ -4,7 +4,9 @@ Knows files and which kind of task their rows are for; does not know how the kin
 """
 
 import inspect
+import math
 import random
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -76,21 +78,34 @@ def own_task(
     given = _answers(rows, kind, file or "task.files")
     called = name or Path(file or str((files or {})["test"])).stem
     chosen = MultipleChoice if given == "choices" else Generation
-    settings = {"prompt": prompt or _prompt(rows), **_defaults(given), **(options or {})}
+    settings = {"prompt": prompt or _prompt(rows), **_defaults(given, rows), **(options or {})}
     known = [key for key in inspect.signature(chosen).parameters if key not in ("name", "items")]
     if unknown := sorted(set(settings) - set(known)):
         raise ConfigError(
             f"a task of these rows has the options {', '.join(known)}, got {unknown[0]}; "
             "set task.options"
         )
-    return chosen(name=called, items=OwnItems(parts), **settings)
+    try:
+        return chosen(name=called, items=OwnItems(parts), **settings)
+    except ConfigError as error:
+        raise ConfigError(_said_here(str(error))) from error
+
+
+def _said_here(error: str) -> str:
+    """Return what a task says with its options as they are called in this one."""
+    for pattern, name in (
+        (r"task\.items\.shots, ", ""),
+        (r"task\.items\.", "task.files."),
+        (r"task\.items\b", "task.file"),
+        (r"task\.(?!prompt\b|files?\b)", "task.options."),
+    ):
+        error = re.sub(rf"(?<![.\w]){pattern}", name, error)
+    return error
 
 
 def _one(file: str, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
     """Split the rows of a file at random; what asks the same stays together."""
-    if set(shares) != set(PARTS) or not all(
-        isinstance(share, int | float) and share > 0 for share in shares.values()
-    ):
+    if set(shares) != set(PARTS) or not all(map(_is_share, shares.values())):
         raise ConfigError(
             f"shares must be numbers above 0 for {', '.join(PARTS)}, got {dict(shares)}; "
             "set task.shares"
@@ -111,6 +126,11 @@ def _one(file: str, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
         found[part] = [row for group in order[start : start + count] for row in group]
         start += count
     return {part: sorted(rows, key=lambda row: row["_line"]) for part, rows in found.items()}
+
+
+def _is_share(value: Any) -> bool:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and math.isfinite(value) and value > 0
 
 
 def _counts(total: int, shares: Sequence[float]) -> list[int]:
@@ -145,14 +165,19 @@ def _read(file: str, option: str) -> Rows:
 
 def _answers(rows: Rows, kind: Kind, source: str) -> str:
     """Return which answer all rows have that suits the kind."""
-    fitting = {"auto": ANSWERS, "generation": ANSWERS[1:], "multiple_choice": ANSWERS[:1]}[kind]
+    kinds = {"auto": ANSWERS, "generation": ANSWERS[1:], "multiple_choice": ANSWERS[:1]}
+    if kind not in kinds:
+        raise ConfigError(f"kind must be one of {', '.join(kinds)}, got {kind}; set task.kind")
+    fitting = kinds[kind]
+    having = {answer: [row.get(answer) not in (None, []) for row in rows] for answer in fitting}
     for answer in fitting:
-        if all(row.get(answer) not in (None, []) for row in rows):
+        if all(having[answer]):
             return answer
-    lacking = next(row for row in rows if row.get(fitting[0]) in (None, []))
+    most = max(fitting, key=lambda answer: sum(having[answer]))
+    lacking = rows[having[most].index(False)]
     raise ConfigError(
         f"the rows of {source} have no kind of answer in common ({', '.join(fitting)}): line "
-        f"{lacking['_line']} has no {fitting[0]}; give all rows the same, or set task.kind"
+        f"{lacking['_line']} has no {most}; give all rows the same, or set task.kind"
     )
 
 
@@ -161,8 +186,12 @@ def _prompt(rows: Rows) -> str:
     return f"{context}Question: {{question}}\nAnswer:"
 
 
-def _defaults(given: str) -> dict[str, Any]:
+def _defaults(given: str, rows: Rows) -> dict[str, Any]:
     """Return what goes with an answer where the user says nothing."""
     if given == "choices":
         return {"continuation": " {choice}"}
-    return {} if given == "answer_number" else {"judge": "exact_match", "stop": ["\n"]}
+    if given == "answer_number":
+        return {}
+    # An answer of several lines could never be given in one.
+    one_line = not any("\n" in str(text).strip() for row in rows for text in row["answers"])
+    return {"judge": "exact_match", **({"stop": ["\n"]} if one_line else {})}

@@ -27,11 +27,12 @@ PROTOCOLS: Final[Mapping[str, Mapping[str, Any]]] = {
         "stop": ["Instruction:", "Instruction", "Response:", "Response"],
         "extraction": "sakana",
         "special_tokens": True,
-        "separate": False,
         "language": JAPANESE,
         "description": "",
         "shots": None,
         "chat": False,
+        "judge": "number",
+        "gold_length_plus": None,
     },
     # The Japanese harness: Stability-AI/lm-evaluation-harness, branch jp-stable, at effdbea.
     "jp_stable": {
@@ -55,7 +56,7 @@ def settle(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     Raises:
         ConfigError: there is no such protocol.
     """
-    if name not in PROTOCOLS:
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise ConfigError(
             f"protocol must be one of {', '.join(PROTOCOLS)}, got {name}; set task.protocol"
         )

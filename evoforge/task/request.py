@@ -46,6 +46,11 @@ class Context:
 
     def shorter(self) -> "Context | None":
         """Return the context without one more of its pieces, or None if nothing may go."""
+        if self.drop is not None and self.messages:
+            first = int(self.messages[0]["role"] == "system")
+            kept = (*self.messages[:first], *self.messages[first + 2 :])
+            # A shot is a question and its answer; the last message is what is asked.
+            return replace(self, messages=kept) if len(self.messages) > first + 2 else None
         if self.drop is None or not self.pieces:
             return None
         return replace(self, pieces=self.pieces[1:] if self.drop == "first" else self.pieces[:-1])

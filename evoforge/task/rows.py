@@ -4,7 +4,8 @@ Knows what a row must say; does not know what it is asked for.
 """
 
 import json
-import math
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from evoforge.errors import ConfigError
 
 EXAMPLE = '{"question": "1+1=", "answer_number": 2}'
 ANSWERS = "answers, answer_number, or choices with label"
+# Half of what two escapes write together; by itself it is no character.
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 def read(path: Path, name: str, option: str = "data_dir") -> list[dict[str, Any]]:
@@ -49,7 +52,7 @@ def _lines(path: Path, option: str) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             whole = line.strip().startswith("[") and not line.strip().endswith("]")
             hint = "; write one object a line, not a list of them" if whole else ""
             raise ConfigError(f"{path}, line {number} is not JSON: {error}{hint}") from error
@@ -57,6 +60,12 @@ def _lines(path: Path, option: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ConfigError(
                 f"{path}, line {number} is not an object but {_kind(row)}; write one object a "
                 f"line, such as {EXAMPLE}"
+            )
+        half = _HALF.search(json.dumps(row, ensure_ascii=False)) if "\\u" in line else None
+        if half:
+            raise ConfigError(
+                f"{path}, line {number} holds {half[0]!a}, half of a character; write the "
+                "character itself"
             )
         yield number, row
 
@@ -102,6 +111,9 @@ def check_row(row: Mapping[str, Any], where: str) -> None:
     for key in ("context", "solution", "title"):
         if key in row and not isinstance(row[key], str):
             raise ConfigError(f"{where}: {key} must be a text, got {row[key]!r}")
+    known = row.get("known")
+    if not (known is None or isinstance(known, str) or _texts(known)):
+        raise ConfigError(f"{where}: known must be a text or a list of texts, got {known!r}")
     if all(row.get(key) in (None, []) for key in ("answers", "answer_number", "choices")):
         raise ConfigError(f"{where} has no answer; give it {ANSWERS}")
     _check_answers(row, where)
@@ -112,7 +124,8 @@ def _check_answers(row: Mapping[str, Any], where: str) -> None:
     answers, number = row.get("answers"), row.get("answer_number")
     if answers is not None and not _texts(answers):
         raise ConfigError(
-            f'{where}: answers must be a list of texts, such as ["2"], got {answers!r}'
+            f'{where}: answers must be a list of texts that are not empty, such as ["2"], got '
+            f"{answers!r}"
         )
     if number is None:
         return
@@ -120,8 +133,8 @@ def _check_answers(row: Mapping[str, Any], where: str) -> None:
         raise ConfigError(
             f"{where}: answer_number must be a number, got {number!r}; write it without quotes"
         )
-    if not math.isfinite(number):
-        raise ConfigError(f"{where}: answer_number must be finite, got {number!r}")
+    if not abs(number) <= sys.float_info.max:  # a whole number may be larger than any float
+        raise ConfigError(f"{where}: answer_number must be finite, got {str(number)[:20]}")
 
 
 def _check_choices(row: Mapping[str, Any], where: str) -> None:
@@ -129,7 +142,11 @@ def _check_choices(row: Mapping[str, Any], where: str) -> None:
     if choices in (None, []):
         return
     if not _texts(choices) or len(choices) < 2:
-        raise ConfigError(f"{where}: choices must be a list of two texts or more, got {choices!r}")
+        raise ConfigError(
+            f"{where}: choices must be a list of two texts or more, none empty, got {choices!r}"
+        )
+    if len(set(map(str, choices))) < len(choices):
+        raise ConfigError(f"{where}: choices must differ, got {choices!r}")
     if type(label) is not int or not 0 <= label < len(choices):
         raise ConfigError(
             f"{where}: label must be the place of the right one of its {len(choices)} choices, "
@@ -138,7 +155,8 @@ def _check_choices(row: Mapping[str, Any], where: str) -> None:
 
 
 def _texts(value: Any) -> bool:
-    """Say whether a value is a list of texts, or of numbers that stand for them."""
+    """Say whether a value is a list of texts that say something, or of numbers for them."""
     return isinstance(value, list) and all(
-        isinstance(each, str | int | float) and not isinstance(each, bool) for each in value
+        isinstance(each, str | int | float) and not isinstance(each, bool) and str(each).strip()
+        for each in value
     )

@@ -54,6 +54,11 @@ class Shots:
         _check(count, draw, seed)
         self.count, self.draw, self.seed = count, draw, seed
         given = items.rows("shots") if rows is None and count else rows or []
+        if not isinstance(given, list | tuple) or not all(isinstance(r, Mapping) for r in given):
+            raise ConfigError(
+                "rows must be a list of mappings such as {question: 1+1=, answer_number: 2}, got "
+                f"{given!r}; set task.shots.rows"
+            )
         self.pool = tuple(
             read_item(task, "the shots", _stripped({"id": f"shot-{place}", **row}, without))
             for place, row in enumerate(given)
@@ -157,8 +162,10 @@ def _check(count: int, draw: str, seed: int) -> None:
 
 
 def _stripped(row: Mapping[str, Any], without: Sequence[str]) -> dict[str, Any]:
-    if isinstance(without, str):
-        raise ConfigError(f"without must be a list of texts, got {without!r}; set task.shots")
+    if not isinstance(without, list | tuple) or not all(isinstance(t, str) for t in without):
+        raise ConfigError(
+            f"without must be a list of texts, got {without!r}; set task.shots.without"
+        )
     stripped = dict(row)
     for text in without:
         stripped = {

@@ -96,7 +96,7 @@ class Suite(Task):
     def settings(self) -> Mapping[str, Any]:
         """Each task's, and how they are put together."""
         given = {key: task.settings for key, task in self.tasks.items()}
-        search = {key: settings["search"] for key, settings in given.items() if "search" in settings}
+        search = {key: own["search"] for key, own in given.items() if "search" in own}
         return {**self._described(given), **({"search": search} if search else {})}
 
     def protocol(self, part: Part) -> Mapping[str, Any]:

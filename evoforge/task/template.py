@@ -25,6 +25,8 @@ TEXTS: Final[Mapping[str, Callable[[str], str]]] = {
 # What would tell the model the answer.
 GIVEAWAYS: Final = ("answer", "answers", "answer_number", "label", "solution")
 
+# Of the commands of TeX, such as \neq, a small letter follows.
+_NO_LINE_END = re.compile(r"\\n(?![a-z])")
 _PLACE = re.compile(r"\{([^\W\d]\w*)(?::(\w+))?\}")
 
 
@@ -37,10 +39,13 @@ class Template:
         secret: names that it may not hold, for they give the answer away.
 
     Raises:
-        ConfigError: it holds a secret name or an unknown layout.
+        ConfigError: it is no text, or holds a secret name or an unknown layout.
     """
 
     def __init__(self, text: str, option: str, *, secret: Collection[str] = ()) -> None:
+        if not isinstance(text, str):
+            raise ConfigError(f"{option} must be a text, got {text!r}; set task.{option}")
+        check_line_ends(text, option)
         self.text = text
         self.option = option
         found = _PLACE.findall(text)
@@ -85,6 +90,19 @@ class Template:
                         f"{self.option} names {{{name}}}, which the item {item.id} does not have; "
                         f"it has {has}: set task.{self.option}"
                     )
+
+
+def check_line_ends(text: str, option: str) -> None:
+    """Refuse a text whose line ends are two characters, as a shell and Hydra pass them on.
+
+    Raises:
+        ConfigError: it holds a backslash and an n.
+    """
+    if _NO_LINE_END.search(text):
+        raise ConfigError(
+            f"{option} holds a backslash and an n where a line should end; write it into a YAML, "
+            f"or in the shell as $'task.{option}=\"...\\n...\"'"
+        )
 
 
 def fields(item: Item) -> dict[str, Any]:

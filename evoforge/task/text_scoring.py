@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from evoforge.errors import ConfigError
 from evoforge.task.base import PARTS, Item, ItemSource, Task
-from evoforge.task.contexts import Contexts, TooLong
+from evoforge.task.contexts import Contexts, TooLong, with_answer
 from evoforge.task.prompts import prompt_is
 from evoforge.task.request import Compare, Response
 from evoforge.task.template import Template, fields
@@ -31,7 +31,8 @@ class TextScoring(Task):
         chat: whether prompts go through the model's chat template.
         special_tokens: whether the tokenizer adds those that it adds by itself.
         separate: whether prompt and text are tokenised apart.
-        too_long: what goes when a prompt does not fit: `shots`, `sentences`, `cut` or `refuse`.
+        too_long: what goes when a prompt does not fit: `shots`, `sentences`, `cut`,
+            `shots_then_cut` or `refuse`.
         metric: the main one: `logprob` (at most 0) or `probability` (in (0, 1]).
 
     Raises:
@@ -69,7 +70,7 @@ class TextScoring(Task):
             items,
             prompt=prompt,
             description=description,
-            shots=None if shots is None else {"answer": text, **shots},
+            shots=with_answer(shots, text),
             chat=chat,
             special_tokens=special_tokens,
             too_long=too_long,

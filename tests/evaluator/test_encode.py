@@ -147,6 +147,50 @@ def test_a_chat_goes_through_the_template(tokenizer, tokens):
     assert found.context == tokens("1+1=")
 
 
+def chat_tokenizer(template="{% for m in messages %}{{ m['content'] }}={% endfor %}"):
+    tokenizer = pico_tokenizer()
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def asked_in_chat(*contents, drop="first"):
+    roles = ("user", "assistant") * len(contents)
+    messages = tuple(
+        {"role": role, "content": content} for role, content in zip(roles, contents, strict=False)
+    )
+    return Generate(Context(messages=messages, drop=drop), 4)
+
+
+def test_a_chat_that_is_too_long_loses_its_first_shots(tokens):
+    encoder = Encoder(chat_tokenizer(), end=END, window=10)
+    found = encoder.encode("i", asked_in_chat("1+1", "2", "3+1", "4", "5+1"))
+    assert found.context == tokens("5+1=")
+
+
+def test_a_chat_that_cannot_be_shortened_is_told_what_helps():
+    encoder = Encoder(chat_tokenizer(), end=END, window=3)
+    with pytest.raises(ConfigError, match=r"; set task\.shots to fewer, task\.prompt, or task\.it"):
+        encoder.encode("i", asked_in_chat("1+1+1+1"))
+
+
+def test_a_template_that_refuses_messages_is_quoted():
+    encoder = Encoder(
+        chat_tokenizer("{{ raise_exception('no system role') }}"), end=END, window=None
+    )
+    request = asked_in_chat("1+1")
+    assert not encoder.surely_fits(request)
+    with pytest.raises(ConfigError, match=r"refuses .*no system role.*; set task\.description=''"):
+        encoder.encode("i", request)
+
+
+def test_options_are_named_in_the_task_of_a_suite(tokenizer):
+    encoder = Encoder(tokenizer, end=END, window=3)
+    with pytest.raises(
+        ConfigError, match=r"set task\.tasks\.a\.too_long=cut .*, task\.tasks\.a\.prompt, or"
+    ):
+        encoder.encode("a/i", Generate(Context("1+1="), 1), "task.tasks.a")
+
+
 def test_what_surely_fits_is_never_refused(tokenizer, tokens):
     asked = [Generate(Context("1+1=" * n), 10) for n in range(1, 12)] + [
         Compare(Context("1+1=" * n), ("1", "234")) for n in range(1, 12)

@@ -164,3 +164,14 @@ def test_asking_after_each_token_is_cheap(stops, limit):
             rule(tokens[:count])
         best = min(best, (time.perf_counter() - start) / len(tokens))
     assert best * 1e6 < 10 * limit
+
+
+def test_a_special_token_is_a_stop_text_though_texts_do_not_show_it():
+    tokenizer = pico_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_end|>"]})
+    (end,) = tokenizer("<|im_end|>", add_special_tokens=False)["input_ids"]
+    rule = StopRule(Stops(("<|im_end|>",)), tokenizer)
+    tokens = tokenizer("1+1=", add_special_tokens=False)["input_ids"]
+    assert rule(tokens) is None
+    assert rule([*tokens, end]) == "stop"
+    assert StopRule(Stops(("end",)), tokenizer)([*tokens, end]) is None

@@ -26,7 +26,7 @@ class Followed:
             try:
                 now = course.send(
                     {
-                        p: _evaluation(p, some, skills[p], p in failing)
+                        p: _evaluation(p, some, skills[p], p in failing, bare=now.last)
                         for p, some in now.items.items()
                     }
                 )
@@ -46,7 +46,7 @@ class Followed:
         return max((len(now.items.get(position, ())) for now in rounds), default=0)
 
 
-def _evaluation(position, items, skill, failed):
+def _evaluation(position, items, skill, failed, bare=False):
     ids = [item.id for item in items]
     key = {"recipe": str(position), "protocol": "p", "item_set": item_set_hash(ids)}
     if failed:
@@ -56,6 +56,7 @@ def _evaluation(position, items, skill, failed):
     results = tuple(
         ItemResult(item.id, score, {"acc": score}, "", 1)
         for item, score in zip(items, scores, strict=True)
+        if not bare  # as the search does in the last round
     )
     score = fmean(scores)
     return Evaluation(**key, status="ok", fitness=score, score=score, results=results)

@@ -41,5 +41,11 @@ def test_tasks_rotate_each_at_its_own_pace():
 
 
 def test_a_hand_with_no_place_for_every_task_is_refused():
-    with pytest.raises(ConfigError, match=r"size must be in \[3, 9\], .* 3 being the number of"):
+    with pytest.raises(ConfigError, match="at least the number of tasks, 3, got 2; set"):
         Deal(suite(a=3, b=3, c=3), 2, seed=0)
+
+
+def test_fewer_items_than_a_hand_are_all_taken_and_that_is_said(caplog):
+    deal = Deal(suite(a=3, b=2), 64, seed=0)
+    assert len(deal.hand(0)) == len(deal.hand(1)) == deal.size == 5
+    assert "there are 5 search items for fitness.size=64: all" in caplog.text

@@ -36,7 +36,7 @@ def test_it_says_that_it_needs_a_proxy(items):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 11}, "set fitness.size"),
+        ({"size": 0}, "set fitness.size"),
         ({"screen": 11}, "set fitness.screen"),
         ({"screen": 0}, "set fitness.screen"),
         ({"promote": 0.0}, "set fitness.promote"),

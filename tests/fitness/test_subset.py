@@ -44,10 +44,7 @@ def test_a_subset_of_all_is_all_in_order(items):
     assert subsets(items, 3, size=10) == [items] * 3
 
 
-@pytest.mark.parametrize("size", [0, -1, 11])
-def test_a_size_that_does_not_fit_names_the_options(items, size):
-    with pytest.raises(
-        ConfigError,
-        match=rf"size must be in \[1, 10\], .*, got {size}; set fitness\.size or task\.items",
-    ):
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_size_that_makes_no_sense_names_the_option(items, size):
+    with pytest.raises(ConfigError, match=f"size must be at least 1, got {size}; set fitness.size"):
         Subset(items, size=size)

@@ -480,7 +480,7 @@ def test_a_source_answers_as_before_in_another_vocabulary(mixed):
     own = AutoTokenizer.from_pretrained(mixed["a"])
     model = AutoModelForCausalLM.from_pretrained(mixed["a"])
     # The text has no token that a has not.
-    text = pool.tokenizer.decode(pool.tokenizer(task.prompt(item))["input_ids"])
+    text = pool.tokenizer.decode(pool.tokenizer(task.request(item).context.text)["input_ids"])
     wanted = model(torch.tensor([own(text)["input_ids"]])).logits[0]
     new = pool.tokenizer.get_vocab()
     for token, number in own.get_vocab().items():

@@ -39,6 +39,13 @@ def test_the_text_says_how_it_was_made(made):
     assert "10.1038/s42256-024-00975-8" in text
 
 
+def test_what_a_proxy_looked_at_is_no_answer(complete):
+    result = build(complete.record)
+    result["counts"] |= {"items": 100, "items_search": 40, "items_proxy": 30}
+    text = card(complete.record, result)
+    assert "70 answers (40 of them in the search) and 30 items looked at by a proxy, in" in text
+
+
 def test_scores_come_with_their_protocol_and_corrected_tests(new_run):
     search = {"search_hash": "d" * 32, "search": {"phrase": "答えは"}}
     run = new_run(protocol={"protocol": "robust", "prompt_is": "published", **search})

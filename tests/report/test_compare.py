@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from evoforge.errors import ConfigError
-from evoforge.report.compare import Comparison, Run, compare, compared, find, main
+from evoforge.report.compare import Comparison, Run, compare, compared, find, main, show
 from evoforge.report.comparison_table import over_seeds_table, table
 from evoforge.report.difference import differences, flatten
 from evoforge.report.groups import grouped
@@ -76,6 +76,12 @@ def test_runs_that_differ_in_their_seed_alone_are_summed_up(sweep, tmp_path, con
     assert re.search(rf"population 4 +2 +{100 * row['score']:.1f} \[", shown)
 
 
+def test_runs_are_shown_one_by_one_and_over_their_seeds(sweep):
+    text = io.StringIO()
+    show(compared([sweep]), Console(file=text, width=100))
+    assert text.getvalue().index("runs") < text.getvalue().index("Over seeds")
+
+
 def test_one_seed_needs_no_summary(complete):
     assert over_seeds_table(compared([complete.record.folder])) is None
 
@@ -107,7 +113,7 @@ def test_runs_that_died_are_listed(sweep, tmp_path):
     (sweep / "9_2" / "journal.sqlite").write_bytes(b"no database at all" * 100)
     found = compare([sweep], tmp_path / "out")
     status = {run.name: run.status for run in found.runs}
-    assert (status["9_1"], status["9_2"]) == ("not started", "damaged")
+    assert (status["9_1"], status["9_2"]) == ("not started", "unreadable")
     assert len(found.runs) == 6
 
 

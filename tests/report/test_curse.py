@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,19 @@ def test_who_left_early_is_not_the_best_but_was_compared(new_run):
     assert (found["best"], found["candidates"], found["items"]) == (0.7, 3, 40)
 
 
+def test_items_that_do_not_count_tell_nothing_of_the_luck_there_was(new_run):
+    run = new_run()
+    # Of 40 search items 10 count, of 100 test items 50.
+    weights = {40: [0.1] * 10 + [0.0] * 30}
+    recipes = run.race([(40, 20, False), (40, 32, False)], weights=weights)
+    scores = ([1.0] * 25 + [0.0] * 25) * 2
+    run.test("winner", recipes[1], scores, weights=[0.02] * 50 + [0.0] * 50)
+    found = build(run.record)["winner"]
+    assert found["test"]["counted"] == 50
+    wanted = 1 / math.sqrt(math.pi) * math.sqrt(0.25 / 10) * math.sqrt(50 / 49)
+    assert found["curse"]["if_equal"] == pytest.approx(wanted, rel=1e-4)
+
+
 def test_a_winner_that_no_candidate_was_has_no_score_it_was_chosen_by(new_run):
     run = new_run()
     run.race([(40, 20, False)])
@@ -69,8 +83,9 @@ def test_lower_is_better_turns_the_optimism_round(new_run):
     run.test("winner", recipes[1], [1.0, 0.0])
     (history,) = histories(run.record)
     history.info["direction"] = "min"
+    history = replace(history, fitness=-history.fitness)
     won = {"test": run.record.evaluation(run.record.roles()["winner", "test"], with_items=True)}
-    found = curse([history], won, {"score": 0.5, "se": 0.5, "items": 2})
+    found = curse(run.record, [history], won, {"score": 0.5, "se": 0.5, "items": 2})
     assert (found["best"], found["optimism"]) == (0.2, pytest.approx(0.3))
 
 

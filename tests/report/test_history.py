@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from evoforge.report.history import decoded, histories, parse, values, winner
+from evoforge.report.history import best_so_far, decoded, histories, parse, values, winner
 from evoforge.report.route import winning
 from evoforge.space import Param
 
@@ -44,8 +46,14 @@ def test_every_generation_has_its_own_most_items(complete):
 
 def test_best_is_the_lowest_where_lower_is_better(complete):
     (history,) = histories(complete.record)
-    history.info["direction"] = "min"
+    history = replace(history, fitness=-history.fitness)
     assert history.best[-1] == np.nanmin(history.scores)
+
+
+def test_who_breaks_a_limit_is_not_the_best_whatever_its_score():
+    nan = np.nan
+    scores, fitness = np.array([nan, 0.9, nan, 0.5, 0.4]), np.array([-np.inf, -0.2, 3, 0.5, 0.4])
+    assert best_so_far(scores, fitness) == pytest.approx([nan, 0.9, 0.9, 0.5, 0.5], nan_ok=True)
 
 
 def test_values_are_those_of_the_recipes(complete):

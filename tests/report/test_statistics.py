@@ -71,8 +71,9 @@ def test_a_weighted_score_by_hand():
     # s^2 / n of the classes: (8 / 4 / 7) / 8 = 0.035714, (32 * 3 / 16 / 31) / 32 = 0.0060484;
     # sqrt(0.25 * 0.035714 + 0.25 * 0.0060484) = 0.10218.
     assert found.se == pytest.approx(0.10218, abs=1e-5)
-    half = 1.96 * 0.10218 * math.sqrt(7 / 8)  # about, since the bootstrap divides by n
-    assert (found.low, found.high) == pytest.approx((0.625 - half, 0.625 + half), abs=0.02)
+    # Wilson's ends of 4 of 8 are 0.21522 and 0.78478, of 24 of 32 0.57893 and 0.86748:
+    # 0.625 - sqrt(0.25 * 0.28478^2 + 0.25 * 0.17107^2) = 0.45889, and above likewise.
+    assert (found.low, found.high) == pytest.approx((0.45889, 0.77903), abs=1e-5)
 
 
 def test_weights_need_not_sum_to_one_and_zero_counts_nothing():
@@ -94,9 +95,20 @@ def test_items_of_no_weight_change_nothing():
 @pytest.mark.parametrize("right", [0.0, 1.0])
 def test_a_weighted_score_without_any_spread_still_has_an_interval(right):
     found = interval([right] * 40, HALVES)
-    # Kish: 1 / (8 / 256 + 32 / 4096) = 25.6 items.
-    assert (found.low, found.high) == wilson(25.6 * right, 25.6)
+    # Wilson's ends of 8 of 8 and 32 of 32 are 0.67559 and 0.89282; half the root of the sum of the
+    # squares of 0.32441 and 0.10718 is 0.17083.
+    assert abs(found.low - right) + abs(found.high - right) == pytest.approx(0.17083, abs=1e-5)
+    assert 0 <= found.low <= right <= found.high <= 1
     assert found.se == 0
+
+
+@pytest.mark.parametrize("rare", [1, 2, 5])
+def test_a_class_of_few_items_makes_a_wide_interval(rare):
+    # All of the rare class are wrong, which says little: the truth may as well be 0.2.
+    weights = [1 / 200] * 100 + [1 / (2 * rare)] * rare
+    low, high = interval([1.0] * 100 + [0.0] * rare, weights)[1:3]
+    assert low < 0.5
+    assert high > 0.5 + 0.2 / 2
 
 
 def test_items_of_rare_weights_are_drawn_from_together():

@@ -152,9 +152,17 @@ def test_reading_names_the_winners_curse(complete):
         "points better than it is: trust the test column."
     )
     assert "5.0 points worse than the winner on the test" in curse_of(result, optimism=-0.05)
+    same = curse_of(result, optimism=0.0, items=1)
+    assert "on 1 item, the same as the winner on the test items" in same
     alone = curse_of(result, candidates=1, if_equal=0.0)
     assert "In the search the only candidate scored" in alone
     assert "equally" not in alone
+
+
+def test_reading_says_how_many_items_count(complete):
+    result = copy.deepcopy(build(complete.record))
+    result["winner"]["test"]["counted"] = 3
+    assert "test items, 3 of which count, used once" in reading(result)[0]
 
 
 def test_the_protocol_is_named_with_what_the_search_did(new_run):

@@ -181,3 +181,8 @@ def test_other_choices_make_other_items(task):
         return task(search=[given]).items_hash
 
     assert len({of("a", "b"), of("a", "c"), of("a", "b", label=1)}) == 3
+
+
+def test_what_a_prompt_may_name_is_part_of_the_items(task):
+    first, other = (task(search=[{**row("1", "a"), "context": text}]) for text in ("b", "c"))
+    assert first.items_hash != other.items_hash

@@ -65,6 +65,13 @@ def test_tokens_may_be_cut(context):
     assert context(too_long="cut").cut
 
 
+def test_tokens_may_be_cut_after_all_shots_are_gone(context):
+    shots = {"count": 1, "rows": [SHOT], "answer": "{answer}"}
+    found = context(too_long="shots_then_cut", shots=shots)
+    assert (found.drop, found.cut, found.shorter().pieces) == ("first", True, ())
+    assert context(too_long="cut", shots=shots).shorter() is None
+
+
 def test_special_tokens_are_as_told(context):
     assert not context(special_tokens=False).special_tokens
 
@@ -93,7 +100,7 @@ def test_a_context_cut_into_sentences_is_still_the_same_text(context):
     assert parts.text == whole.text
 
 
-@pytest.mark.parametrize("too_long", ["sentences", "cut"])
+@pytest.mark.parametrize("too_long", ["sentences", "cut", "shots_then_cut"])
 def test_a_chat_is_not_shortened(context, too_long):
     with pytest.raises(ConfigError, match=rf"cannot be shortened by {too_long}; set task\.too_lo"):
         context(chat=True, too_long=too_long)
@@ -101,7 +108,7 @@ def test_a_chat_is_not_shortened(context, too_long):
 
 def test_an_unknown_way_to_shorten_answers_with_the_ways(context):
     with pytest.raises(
-        ConfigError, match=r"one of shots, sentences, cut, refuse, got left; set ta"
+        ConfigError, match=r"one of shots, .*, shots_then_cut, refuse, got left; set ta"
     ):
         context(too_long="left")
 

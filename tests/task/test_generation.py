@@ -299,6 +299,58 @@ def test_a_chat_has_the_description_as_system_message(task):
     ]
 
 
+def test_shots_of_a_chat_go_from_the_first_on_too(task):
+    shots = {"count": 2, "draw": "first", "rows": SHOTS}
+    made = task(chat=True, description="Add.", shots=shots)
+    context = made.request(made.items("test")[0]).context
+    one = context.shorter()
+    assert [m["content"] for m in one.messages] == ["Add.", "Q: 6+6=\nA:", "12", "Q: 1+3=\nA:"]
+    assert [m["content"] for m in one.shorter().messages] == ["Add.", "Q: 1+3=\nA:"]
+    assert one.shorter().shorter() is None
+    refused = task(chat=True, too_long="refuse", shots=shots)
+    assert refused.request(refused.items("test")[0]).context.shorter() is None
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("description", 5, r"description must be a text, got 5; set task\.description"),
+        ("chat", "yes", r"chat must be true or false, got 'yes'; set task\.chat"),
+        ("special_tokens", "x", r"special_tokens must be true or false, got 'x'; set task\.spec"),
+        ("language", "ja", r"language must be a mapping .*, got 'ja'; set task\.language"),
+        ("search_stops", "x", r"search_stops must be a mapping .*, got 'x'; set task\.search_s"),
+        ("stop", ["\\n"], r"stop holds a backslash and an n where a line should end"),
+        ("description", "Add.\\n", r"description holds a backslash and an n"),
+        ("stop", 5, r"stop must be a list of texts .*, got 5; set task\.stop"),
+        ("shots", 3, r"shots must be a mapping or null, got 3; set task\.shots"),
+        (
+            "shots",
+            {"count": 1, "rows": SHOTS, "answer": None},
+            r"shots\.answer must be a text, got",
+        ),
+        ("proxy", 5, r"proxy must be a text, got 5; set task\.proxy"),
+        ("protocol", ["robust"], r"protocol must be one of robust, .*; set task\.protocol"),
+    ],
+)
+def test_values_of_another_kind_are_named(task, option, value, message):
+    with pytest.raises(ConfigError, match=message):
+        task(**{option: value})
+
+
+def test_a_question_may_have_a_layout(task):
+    assert task(prompt="Q: {question:after_sep}\nA:").items("test")
+
+
+def test_what_stops_no_answer_sooner_is_no_other_protocol(task):
+    plain, later = (
+        task(max_new_tokens=8),
+        task(max_new_tokens=8, search_stops={"max_new_tokens": 8}),
+    )
+    assert later.protocol_hash("search") == plain.protocol_hash("search")
+    sooner = task(max_new_tokens=8, search_stops={"max_new_tokens": 7})
+    assert sooner.protocol_hash("search") != plain.protocol_hash("search")
+
+
 def test_a_chat_needs_a_tokenizer_with_a_template(task):
     class Plain:
         chat_template = None
@@ -328,8 +380,12 @@ def test_there_is_no_proxy_unless_it_is_named(task):
 
 
 def test_a_proxy_that_items_cannot_fill_is_refused(task):
-    with pytest.raises(ConfigError, match=r"text names \{solution\}, which the item s1 does not h"):
+    with pytest.raises(
+        ConfigError, match=r"proxy names \{solution\}, .* the item s1 .*task\.proxy"
+    ):
         task(proxy="{solution}")
+    with pytest.raises(ConfigError, match=r"proxy must be a text .* not empty.*set task\.proxy"):
+        task(proxy="")
 
 
 def test_an_option_that_is_null_is_the_protocols(task):

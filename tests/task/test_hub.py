@@ -68,6 +68,8 @@ def test_ids_are_made_of_the_row_or_of_columns(parquet):
         ("answer_number", {"column": "a", "after": "####"}, [1200, -2]),
         ("answer_number", "q", ["一", "二"]),
         ("label", {"column": "label", "values": {"yes": 0, "no": 1}}, [1, 0]),
+        ("context", {"column": "s.t", "join": "|"}, ["x|y", "z"]),
+        ("context", {"column": "s.t", "join": "|", "most": 1}, ["x", "z"]),
     ],
 )
 def test_a_key_is_made_of_what_columns_hold(parquet, key, column, wanted):

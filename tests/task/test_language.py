@@ -150,6 +150,19 @@ def test_the_script_rule_is_for_japanese_alone(rule):
         Language(code="de", rule=rule)
 
 
+@pytest.mark.parametrize("code", ["jp", "JA", "xx"])
+def test_a_code_that_fasttext_does_not_know_is_refused(code):
+    # Every answer would be in the wrong language.
+    with pytest.raises(
+        ConfigError, match=rf"one of the 176 .* got '{code}'; set task\.language\.c"
+    ):
+        Language(code=code)
+
+
+def test_a_whole_threshold_is_the_same_protocol():
+    assert repr(Language(threshold=0).protocol) == repr(Language(threshold=0.0).protocol)
+
+
 @pytest.mark.parametrize("threshold", [-0.1, 1, 1.5])
 def test_a_threshold_that_makes_no_sense_names_the_option(threshold):
     with pytest.raises(ConfigError, match=rf"\[0, 1\), got {threshold}; set task\.language\.thres"):

@@ -95,3 +95,25 @@ def test_other_numbers_and_none_are_not_the_same(first, second):
 
 def test_a_number_beyond_all_bounds_is_wrong_and_no_error():
     assert not same_number(last_number("9" * 400), 9.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("Das macht 70.000 Dollar.", 70000.0),
+        ("Cela fait 70 000 dollars.", 70000.0),
+        ("Cela fait 1\u202f234\u202f567,5 euros.", 1234567.5),
+        ("Das macht 1.234,50 Euro", 1234.5),
+        ("Das sind 3,5 Meter", 3.5),
+        ("Cuesta 12.50 euros", 12.5),
+        ("Antwort: -5", -5.0),
+        ("12 - 5 = 7", 7.0),
+        ("5-3", 3.0),
+        ("Er hat 3 Hunde und 200 Katzen", 200.0),
+        ("Im Jahr 2024 500 Leute", 500.0),
+        ("Die Antwort ist 18.", 18.0),
+        ("keine", None),
+    ],
+)
+def test_continental_numbers_part_thousands_by_points_and_spaces(text, number):
+    assert last_number(text, "continental") == number

@@ -124,6 +124,19 @@ def test_sums_are_divided_as_told(items, normalise, choice):
     assert answered(made, (-4.0, -5.0), (2, 4))["choice"] == choice
 
 
+def test_what_a_choice_is_divided_by_is_what_was_said(items):
+    given = {part: rows(part, choices=("はい", "yes")) for part in PARTS}
+    made = MultipleChoice(
+        name="toy",
+        items=items(**given),
+        prompt="{question}",
+        continuation=" {letter}",
+        normalise="characters",
+    )
+    # A and B are of one length, whatever they stand for: -4 / 1 > -5 / 1.
+    assert answered(made, (-4.0, -5.0), (1, 1))["choice"] == 0
+
+
 def judged(task, chosen):
     items = task.items("test")
     sums = [(-1.0, -2.0) if place == 0 else (-2.0, -1.0) for place in chosen]
@@ -208,7 +221,11 @@ def test_items_without_choices_are_refused(task):
         ({"labels": ["a", ""]}, r"labels must be texts that are not empty, got .*set task\.labels"),
         ({"labels": "ab"}, r"labels must be texts that are not empty, got 'ab'; set task\.labels"),
         ({"prompt": "{question}{label}"}, "gives the answer away"),
+        ({"labels": ["a", "a"]}, r"labels must differ, got .*; set task\.labels"),
+        ({"separate": "x"}, r"separate must be true or false, got 'x'; set task\.separate"),
+        ({"continuation": None}, r"continuation must be a text, got None; set task\.continuation"),
         ({"protocol": "paper"}, r"got paper; set task\.protocol"),
+        ({"protocol": "sakana"}, r"sakana is for written answers; set task\.protocol to robust or"),
         ({"shots": {"count": 1, "answer": "x"}}, r"rows, without, got answer; set task\.shots"),
         ({"shots": {"count": 1, "rows": [{"question": "a", "answers": ["b"]}]}}, "2 choices"),
     ],

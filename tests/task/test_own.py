@@ -111,6 +111,14 @@ def test_the_command_line_says_it_all(file, compose):
             {"kind": "multiple_choice"},
             r"have no kind of answer in common \(choices\): line 1 has no",
         ),
+        ({"kind": "foo"}, r"one of auto, generation, multiple_choice, got foo; set task\.kind"),
+        (
+            {"shares": {"search": float("inf"), "select": 1, "test": 1}},
+            "shares must be numbers above 0 .*; set task.shares",
+        ),
+        ({"options": {"max_new_tokens": 0}}, r"set task\.options\.max_new_tokens$"),
+        ({"options": {"prompt": "no place"}}, r"set task\.prompt$"),
+        ({"options": {"shots": {"count": 1}}}, r"; set task\.options\.shots\.rows or task\.op"),
     ],
 )
 def test_what_cannot_be_a_task_is_one_sentence(file, options, message):
@@ -129,7 +137,7 @@ def test_what_cannot_be_a_task_is_one_sentence(file, options, message):
         ([*NUMBERS, {"question": "?"}], r"mine\.jsonl, line 21 has no answer; give it answers"),
         (
             [*NUMBERS, CHOICES[0]],
-            "rows of .* no kind of answer in common .*: line 1 has no choices",
+            "rows of .* no kind of answer in common .*: line 21 has no answer_number",
         ),
         (NUMBERS[:2], "asks 2 different questions, too few for search, select and test; add rows"),
         ([*NUMBERS[:9], {"question": None, "answers": ["x"]}], "line 10: question must be a text"),
@@ -140,7 +148,13 @@ def test_rows_that_cannot_be_used_are_named(file, rows, message):
         own_task(file=file(rows))
 
 
+def test_answers_of_several_lines_are_not_cut_after_the_first(file):
+    rows = [{"question": f"q{i}", "answers": ["a\nb"]} for i in range(9)]
+    assert own_task(file=file(rows)).settings["stop"] == ["### "]
+    assert own_task(file=file(TEXTS)).settings["stop"] == ["\n"]
+
+
 def test_one_label_in_a_whole_part_is_refused(file):
     rows = [{**row, "label": 0} for row in CHOICES]
-    with pytest.raises(ConfigError, match="label"):
+    with pytest.raises(ConfigError, match=r"has the label 0 .*; set task\.file$"):
         own_task(file=file(rows))

@@ -15,6 +15,8 @@ OPTIONS = {
     "shots": None,
     "description": "",
     "chat": False,
+    "judge": "number",
+    "gold_length_plus": None,
 }
 
 
@@ -35,6 +37,8 @@ def test_the_papers_protocol_of_mgsm_ja():
         "shots": None,
         "description": "",
         "chat": False,
+        "judge": "number",
+        "gold_length_plus": None,
     }
     assert changed == []
 
@@ -50,6 +54,7 @@ def test_the_papers_protocol_of_mgsm_ja():
         ({"language": {**JAPANESE, "rule": "both"}}, ["language"]),
         ({"description": "x"}, ["description"]),
         ({"shots": {"count": 1}}, ["shots"]),
+        ({"judge": "exact_match", "gold_length_plus": 0}, ["gold_length_plus", "judge"]),
     ],
 )
 def test_options_of_ones_own_stand_and_are_named(change, named):

@@ -172,6 +172,13 @@ def test_the_settings_tell_other_rows_apart(shots):
         ({"count": 3, "seed": 0.5}, r"got 0\.5; set task\.shots\.seed"),
         ({"count": 3, "draw": "last"}, r"random, stratified, first, got last; set task\.shots\.dr"),
         ({"count": 1, "without": "x"}, "without must be a list of texts, got 'x'"),
+        ({"count": 1, "without": [5]}, r"without must be a list of texts, got \[5\]"),
+        ({"count": 1, "rows": {"question": "a"}}, r"rows must be a list of mappings .*got .'quest"),
+        ({"count": 1, "rows": ["a"]}, r"rows must be a list of mappings .*; set task\.shots\.rows"),
+        (
+            {"count": 1, "rows": [{"question": "a", "answer_number": 10**400}]},
+            "answer_number of the item shot-0 of toy must be a finite number",
+        ),
         (
             {"count": 1, "draw": "stratified", "rows": [{"question": "a", "answers": ["b"]}]},
             r"must have labels; set task\.shots\.draw=random",

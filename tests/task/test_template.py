@@ -82,3 +82,12 @@ def test_a_field_that_is_empty_or_missing_is_named_with_what_there_is(value):
 
 def test_names_that_come_from_elsewhere_are_not_asked_of_items():
     Template("{choice} {title}", "continuation").check([ITEM], more=("choice",))
+
+
+def test_line_ends_that_a_shell_did_not_make_are_refused():
+    with pytest.raises(
+        ConfigError,
+        match=r"prompt holds a backslash and an n .*\$'task\.prompt=\"\.\.\.\\n\.\.\.\"'",
+    ):
+        Template("質問: {question}\\n答え:", "prompt")
+    assert Template("{question} $a \\neq b$\n", "prompt").names == ("question",)
