@@ -15,7 +15,7 @@ import numpy as np
 from evoforge.candidate import Candidate
 from evoforge.errors import JournalError, SearchError
 from evoforge.executor.base import Executor
-from evoforge.fitness.base import Course, Round
+from evoforge.fitness.base import Course, Deal, Round
 from evoforge.journal import Journal
 from evoforge.judging import Asked, Judged, Judging
 from evoforge.optimizer.base import Genomes
@@ -23,7 +23,7 @@ from evoforge.recipe import Recipe
 from evoforge.record import FILE, FINALIST, CandidateRecord, Evaluation
 from evoforge.space import Genome
 from evoforge.stage import Stage, stage_facts
-from evoforge.task.base import PARTS, Part, Task
+from evoforge.task.base import PARTS, Item, Part, Task
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class Evolution:
         task: what candidates are judged on.
         executor: where they are judged.
         changed: called after every commit; trackers follow the journal through it.
+        search_items: how many search items baselines and the winner answer, at most.
     """
 
     def __init__(
@@ -58,11 +59,14 @@ class Evolution:
         task: Task,
         executor: Executor,
         changed: Callable[[], None] = lambda: None,
+        search_items: int = 512,
     ) -> None:
         self.journal = journal
         self.record = journal.record
         self.task = task
         self.judging = Judging(journal, task, executor)
+        # What baselines and the winner are compared on: a search set may have thousands of items.
+        self.whole = {**{p: task.items(p) for p in PARTS}, "search": self._sample(search_items)}
         self.changed = changed
 
     def run(
@@ -96,10 +100,13 @@ class Evolution:
         return Winner(winner, stages[-1].merger.build(winner))
 
     def role(self, name: str, part: Part, recipe: Recipe) -> Evaluation:
-        """Evaluate a recipe on a whole part of the task under a name, or read it back."""
+        """Evaluate a recipe on a part of the task under a name, or read it back.
+
+        The select and the test part are used as a whole, of the search part a sample.
+        """
         number = self.record.roles().get((name, part))
         if number is None:
-            (judged,) = self.judging.evaluate([Asked(recipe, self.task.items(part))])
+            (judged,) = self.judging.evaluate([Asked(recipe, self.whole[part])])
             number = judged.number
             with self.journal.transaction():
                 self.journal.add_role(name, part, recipe.hash, number)
@@ -113,6 +120,14 @@ class Evolution:
         if evaluation.status == "failed":
             log.warning("%s failed on the %s items: %s", name, part, evaluation.reason)
         return evaluation
+
+    def _sample(self, size: int) -> tuple[Item, ...]:
+        """Return so many search items in the order of the task, evenly of each task of a suite."""
+        items = self.task.items("search")
+        if len(items) <= size:
+            return items
+        deal = Deal(items, size, seed=0)
+        return deal.in_order(deal.hand(0))
 
     def search(self, stage: Stage) -> None:
         """Run a stage's generations until its budget is spent, replaying what is recorded."""

@@ -63,8 +63,8 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     Raises:
         ConfigError: an option or a source is not usable.
     """
-    _check_whole(cfg, "seed", least=0)
-    _check_whole(cfg, "finalists", least=1)
+    for option, least in (("seed", 0), ("finalists", 1), ("baseline_items", 1)):
+        _check_whole(cfg, option, least)
     limits = cfg["budget"]
     if not isinstance(limits, Mapping):
         raise ConfigError(f"budget must be {{evaluations, minutes}}, got {limits!r}; set budget")
@@ -276,7 +276,13 @@ def _work(
     status: Status = "failed"
     content: dict[str, Any] | None = None
     try:
-        evolution = Evolution(journal, parts.task, parts.executor, trackers.update)
+        evolution = Evolution(
+            journal,
+            parts.task,
+            parts.executor,
+            trackers.update,
+            search_items=cfg["baseline_items"],
+        )
         winner = evolution.run(parts.stages, parts.baselines, cfg["finalists"])
         plots.plots(journal.record)
         refused = _export(parts, journal, winner)
@@ -332,16 +338,8 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "sources": canonical([source.facts for source in parts.pool.members]),
         "tensors": canonical({source.name: source.hashes for source in parts.pool.members}),
         "items": parts.task.items_hash,
-        "protocol": canonical(_protocol(parts.task)),
+        "protocol": canonical(parts.task.told),
     }
-
-
-def _protocol(task: Task) -> dict[str, Any]:
-    """Return the protocol of reports, and the hash of the search's where it is another."""
-    found = {**task.protocol("test"), "hash": task.protocol_hash("test")}
-    if task.protocol_hash("search") != found["hash"]:
-        found |= {"search": task.settings["search"], "search_hash": task.protocol_hash("search")}
-    return found
 
 
 def _option(node: Mapping[str, Any]) -> str:

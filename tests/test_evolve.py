@@ -5,12 +5,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evoforge.errors import ConfigError, JournalError, MergeError, SearchError
+from evoforge.evolve import Evolution
 from evoforge.fitness.proxy_then_full import ProxyThenFull
 from evoforge.fitness.racing import Racing
 from evoforge.stage import Budget
@@ -386,23 +388,23 @@ def test_a_race_that_was_stopped_between_rounds_ends_as_one_left_alone(pico, tmp
     whole = Search(pico, tmp_path / "whole", fitness=RACE)
     whole.run()
     whole.journal.close()
-    commits = 0
-    for stop in (14, 17, 23, 31):
-        commits = 0
+    stops = 0
+    for limit in count(10, 5):
+        commits = count(1)
 
-        def changed(limit=stop):
-            nonlocal commits
-            commits += 1
-            if commits == limit:
+        def changed(limit=limit, commits=commits):
+            if next(commits) == limit:
                 raise StopError
 
         part = Search(pico, tmp_path / "part", fitness=RACE)
-        with pytest.raises(StopError):
+        try:
             part.run(changed)
-        part.journal.close()
-    rest = Search(pico, tmp_path / "part", fitness=RACE)
-    rest.run()
-    rest.journal.close()
+            break
+        except StopError:
+            stops += 1
+        finally:
+            part.journal.close()
+    assert stops > 3
     assert content(tmp_path / "part") == content(tmp_path / "whole")
 
 
@@ -440,3 +442,17 @@ def test_who_was_screened_out_is_no_finalist_and_has_a_fitness_below_the_others(
         candidates = found.record.generation("search", generation)
         screened = [found.record.evaluation(c.evaluation).proxy for c in candidates]
         assert max(told[screened]) < min(told[~np.array(screened)])
+
+
+def test_baselines_answer_a_sample_of_a_large_search_part(search):
+    found = search()
+    evolution = found.evolution()
+    evolution = Evolution(found.journal, found.task, evolution.judging._executor, search_items=5)
+    evolution.run(found.stages, {"start_point": found.merger.recipe(found.merger.space.init)}, 1)
+    roles = found.record.roles()
+    for name in ("baseline:start_point", "winner"):
+        sizes = [
+            len(found.record.items(found.record.evaluation(roles[name, part]).item_set))
+            for part in ("search", "select", "test")
+        ]
+        assert sizes == [5, 12, 12]

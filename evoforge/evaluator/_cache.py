@@ -138,7 +138,7 @@ class _Rows(CacheLayerMixin):  # type: ignore[misc]
     def __init__(self, grid: Grid) -> None:
         super().__init__()
         # In a circle of references the memory would wait for the garbage collector.
-        self._grid = proxy(grid)
+        self._grid: Any = proxy(grid)
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Do nothing: `move` has taken the memory."""
@@ -160,7 +160,7 @@ class _Rows(CacheLayerMixin):  # type: ignore[misc]
 
     def get_seq_length(self) -> int:
         """Return the number of columns written."""
-        return self._grid.end
+        return int(self._grid.end)
 
     def get_max_length(self) -> int:
         """Return -1: there is no limit."""

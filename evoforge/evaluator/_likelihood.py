@@ -5,6 +5,7 @@ values. Logits are made for the tokens whose probabilities count and for no othe
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -26,7 +27,12 @@ Found = tuple[float, bool]
 
 @torch.inference_mode()
 def likelihoods(
-    model: Any, questions: Sequence[Question], *, pad: int, batch_size: int
+    model: Any,
+    questions: Sequence[Question],
+    *,
+    pad: int,
+    batch_size: int,
+    quick: bool = True,
 ) -> list[list[Likelihood]]:
     """Return how likely each continuation of each question is, in order.
 
@@ -35,6 +41,7 @@ def likelihoods(
         questions: what is asked.
         pad: a token to fill rows with.
         batch_size: continuations that are read at once, but for those of one question.
+        quick: whether a few tokens may attend by plain matrix products where `sdpa` is slow.
     """
     answers: list[list[Likelihood]] = [[] for _ in questions]
     longest = max(map(_length, questions), default=0)
@@ -48,7 +55,7 @@ def likelihoods(
             for (i, _), found in zip(chosen, _read_plainly(model, texts, pad), strict=True):
                 answers[i].append(_likelihood(found))
     shared = sorted({*range(len(questions))} - {*alone})
-    with quick_steps(model) as quick:
+    with quick_steps(model) if quick else nullcontext(False) as quick:
         for group in _groups(questions, shared, batch_size):
             read = _read_shared(model, [questions[i] for i in group], pad, quick)
             for i, several in zip(group, read, strict=True):

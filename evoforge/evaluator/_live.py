@@ -26,7 +26,7 @@ class Body:
     Args:
         pool: says the architecture and the type of the weights.
         device: where the model lives.
-        attention: the implementation of attention, as transformers names it.
+        attention: as transformers names it; `auto` is its own choice for the architecture.
         settings: in which its config.json differs from the reference's.
         names: of the tensors that will be written, as in the checkpoints.
         part: the name of the only part to keep; empty for the whole model.
@@ -52,11 +52,12 @@ class Body:
         config = pool.model_config()
         for key, value in settings.items():
             setattr(config, key, value)
+        chosen = None if attention == "auto" else attention
         try:
             # Every weight is written before it is used: drawing them first takes minutes at 7B.
             with no_init_weights():
                 model = AutoModelForCausalLM.from_config(
-                    config, dtype=pool.dtype, attn_implementation=attention, trust_remote_code=trust
+                    config, dtype=pool.dtype, attn_implementation=chosen, trust_remote_code=trust
                 )
         except (ValueError, ImportError) as error:
             raise ConfigError(
@@ -112,7 +113,7 @@ class LiveModel:
     Args:
         pool: says the architecture and the type of the weights.
         device: where the models live.
-        attention: the implementation of attention, as transformers names it.
+        attention: as transformers names it; `auto` is its own choice for the architecture.
 
     Raises:
         ConfigError: transformers cannot build the architecture, or the checkpoint's tensors are

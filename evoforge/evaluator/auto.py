@@ -20,7 +20,7 @@ def auto(
     *,
     batch_size: int = 128,
     device: str = "auto",
-    attention: str = "sdpa",
+    attention: str = "auto",
 ) -> TokenEvaluator:
     """Return vLLM's evaluator where there is a GPU and vLLM knows the models, else `Hf`.
 
@@ -29,7 +29,7 @@ def auto(
         pool: the sources.
         batch_size: sequences computed together.
         device: `auto`, `cpu`, `cuda`, ...; see `Hf`.
-        attention: as transformers names it.
+        attention: see `Hf`.
 
     Raises:
         ConfigError: see `Hf` and `Vllm`.

@@ -37,7 +37,8 @@ class Hf(TokenEvaluator):
         pool: the sources, which say the architecture, the tokenizer and the type of the weights.
         batch_size: sequences computed together; halved once if memory runs out.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...; auto is cuda where there is one.
-        attention: as transformers names it: `sdpa`, `eager`, `flash_attention_2`.
+        attention: `auto` (what transformers takes for the architecture, with quicker steps for
+            `sdpa` on a CPU), or as transformers names it: `sdpa`, `eager`, `flash_attention_2`.
 
     Raises:
         ConfigError: an option makes no sense, or a prompt does not fit into the context.
@@ -50,7 +51,7 @@ class Hf(TokenEvaluator):
         *,
         batch_size: int = 128,
         device: str = "auto",
-        attention: str = "sdpa",
+        attention: str = "auto",
     ) -> None:
         super().__init__(task, pool)
         if batch_size < 1:
@@ -58,6 +59,7 @@ class Hf(TokenEvaluator):
                 f"batch_size must be at least 1, got {batch_size}; set evaluator.batch_size"
             )
         self.batch_size = batch_size
+        self._quick = attention == "auto"
         self.live = LiveModel(pool, device=device_of(device), attention=attention)
         _warn_of_slow_type(self.live.model)
 
@@ -69,7 +71,13 @@ class Hf(TokenEvaluator):
         """Continue prompts; see `TokenEvaluator.generate`."""
 
         def ask(batch_size: int) -> list[Reply]:
-            decoder = Decoder(self.live.model, ends=self.ends, pad=self.pad, batch_size=batch_size)
+            decoder = Decoder(
+                self.live.model,
+                ends=self.ends,
+                pad=self.pad,
+                batch_size=batch_size,
+                quick=self._quick,
+            )
             return decoder.generate(prompts)
 
         return self._or_halve(ask)
@@ -78,7 +86,13 @@ class Hf(TokenEvaluator):
         """Score continuations; see `TokenEvaluator.likelihoods`."""
 
         def ask(batch_size: int) -> list[list[Likelihood]]:
-            return likelihoods(self.live.model, questions, pad=self.pad, batch_size=batch_size)
+            return likelihoods(
+                self.live.model,
+                questions,
+                pad=self.pad,
+                batch_size=batch_size,
+                quick=self._quick,
+            )
 
         return self._or_halve(ask)
 

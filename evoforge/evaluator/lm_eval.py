@@ -35,7 +35,7 @@ class LmEval(Evaluator):
         pool: the sources, which say the architecture, the tokenizer and the type of the weights.
         batch_size: sequences computed together; halved once if memory runs out.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...; auto is cuda where there is one.
-        attention: as transformers names it: `sdpa`, `eager`, `flash_attention_2`.
+        attention: `auto`, or as transformers names it: `sdpa`, `eager`, `flash_attention_2`.
         back_end: `evoforge`, which reads what continuations share once, or lm-eval's own `hflm`.
 
     Raises:
@@ -49,7 +49,7 @@ class LmEval(Evaluator):
         *,
         batch_size: int = 64,
         device: str = "auto",
-        attention: str = "sdpa",
+        attention: str = "auto",
         back_end: BackEnd = "evoforge",
     ) -> None:
         if not isinstance(task, HarnessTask):

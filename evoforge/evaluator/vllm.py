@@ -31,7 +31,7 @@ class Vllm(TokenEvaluator):
         batch_size: sequences computed together.
         device: where candidates are merged, beside the engine: `auto`, `cpu`, `cuda`; auto is cuda
             where there is one. The engine takes the first CUDA device that is visible, if any.
-        attention: of the live model, as transformers names it: `sdpa`, `eager`.
+        attention: of the live model: `auto`, or as transformers names it.
         gpu_memory_utilization: the share of the GPU's memory that the engine may take, in (0, 1].
         kv_cache_gib: memory for keys and values, in gibibytes; None for what that share leaves,
             and for 1 on a CPU.
@@ -53,7 +53,7 @@ class Vllm(TokenEvaluator):
         *,
         batch_size: int = 256,
         device: str = "auto",
-        attention: str = "sdpa",
+        attention: str = "auto",
         gpu_memory_utilization: float = 0.7,
         kv_cache_gib: float | None = None,
         max_model_len: int | None = None,

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from evoforge.fitness._deal import Deal as Deal
 from evoforge.record import Evaluation
 from evoforge.space import Genome
 from evoforge.task.base import Item

@@ -1,4 +1,4 @@
-"""Racing: candidates answer block after block, and those that fall behind answer no more."""
+"""Racing: candidates answer more and more items, and those that fall behind answer no more."""
 
 from collections.abc import Mapping, Sequence
 from math import inf, isclose, isfinite, sqrt
@@ -17,18 +17,20 @@ LEAST = 1e-9
 
 
 class Racing(Fitness):
-    """Blocks of common items; who is surely behind the leader leaves the generation's race.
+    """Looks at common items; who is surely behind the leader leaves the generation's race.
 
-    After each block every candidate is compared with the leader item by item. It leaves if the
-    leader's mean lead is more than `margin` of its standard errors, unless it is among the `keep`
-    best. Where a limit of a suite is broken the lead is that of the scores. The fitness of one that
-    left is the leader's final fitness less its lead at that time, if it had one, so that all are
-    comparable and nobody wins who left. The items of a generation are dealt out as for `subset`.
+    Each look is at twice the items of the one before it: a candidate is merged anew for each, so
+    there should be few. Every candidate is then compared with the leader item by item. It leaves
+    if the leader's mean lead is more than `margin` of its standard errors, unless it is among the
+    `keep` best. Where a limit of a suite is broken the lead is that of the scores. The fitness of
+    one that left is the leader's final fitness less its lead at that time, if it had one, so that
+    all are comparable and nobody wins who left. The items of a generation are dealt out as for
+    `subset`.
 
     Args:
         items: the search part of the task.
         size: items of a candidate that stays to the end; all if there are fewer.
-        block: items between two looks.
+        block: items of the first look.
         margin: standard errors.
         keep: the share of a generation, in (0, 1], that stays whatever happens; an optimizer that
             ranks the better half wants their order.
@@ -64,12 +66,15 @@ class Racing(Fitness):
         self._deal = Deal(self.all, size, seed)
 
     def course(self, generation: int, population: int) -> Course:
-        """Return a round for each block, as long as it takes."""
+        """Return a round for each look, as long as it takes."""
         hand = self._deal.hand(generation)
-        ends = [*range(self.block, len(hand), self.block), len(hand)]
+        ends = [self.block]
+        while ends[-1] < len(hand):
+            ends.append(2 * ends[-1])
+        ends[-1] = len(hand)
         least = max(1, round(self.keep * population))
         racing = list(range(population))
-        # By end of a block: what each candidate in the race had then.
+        # By number of items: what each candidate in the race had then.
         seen: dict[int, Mapping[int, Evaluation]] = {}
         for end in ends:
             items = self._deal.in_order(hand[:end])

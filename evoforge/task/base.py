@@ -173,6 +173,15 @@ class Task(ABC):
         """Return the identity of a part's protocol."""
         return self._hashes[part]
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What reports say: the protocol of reports, and where the search's is another."""
+        found = {**self.protocol("test"), "hash": self.protocol_hash("test")}
+        if self.protocol_hash("search") != found["hash"]:
+            own = self.protocol_hash("search")
+            found |= {"search": self.settings["search"], "search_hash": own}
+        return found
+
     @cached_property
     def _hashes(self) -> dict[Part, str]:
         return {

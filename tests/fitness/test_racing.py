@@ -119,9 +119,10 @@ def test_who_left_is_below_who_wins_in_the_end(follow):
     assert np.argmax(found.fitness) == 0
 
 
-def test_the_last_block_may_be_shorter(follow):
-    found = race(follow, [50, 50], size=25)
-    assert [len(now.items[0]) for now in found.rounds] == [10, 20, 25]
+def test_each_look_is_at_twice_as_many_items_and_the_last_at_all(follow):
+    for size, looks in ((25, [10, 20, 25]), (80, [10, 20, 40, 80]), (10, [10])):
+        found = race(follow, [50, 50], size=size)
+        assert [len(now.items[0]) for now in found.rounds] == looks
 
 
 @pytest.mark.parametrize(
