@@ -37,7 +37,7 @@ def test_a_wrong_option_is_one_sentence_that_names_it(compose, override, message
         ("+task.language.level=3", "language has the options code, rule, threshold, got level"),
         (
             "task.extraction=best",
-            "extraction must be one of robust, continental, sakana, integer or null, got 'best'; set",
+            "extraction must be one of robust, continental, sakana, integer or null, got 'best'",
         ),
         ("task.prompt=hello", r"prompt must hold \{question\} once"),
         ("task._target_=evoforge.task.nothing.Nothing", "cannot be loaded"),

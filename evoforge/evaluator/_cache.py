@@ -93,9 +93,16 @@ class Grid(Cache):  # type: ignore[misc]
             self._lay_out(found, max(lengths))
         first = len(self.starts)
         self.starts += [self.end - length for length in lengths]
-        for mine, theirs in zip(self.layers, found.layers, strict=True):
-            for row, (source, length) in enumerate(zip(sources, lengths, strict=True), first):
-                mine.write(row, theirs.keys[source, :, :length], theirs.values[source, :, :length])
+        # Those of one length together, which saves most of the calls where many share a context.
+        alike: dict[int, tuple[list[int], list[int]]] = {}
+        for row, (source, length) in enumerate(zip(sources, lengths, strict=True), first):
+            rows, theirs = alike.setdefault(length, ([], []))
+            rows.append(row)
+            theirs.append(source)
+        for mine, given in zip(self.layers, found.layers, strict=True):
+            for length, (rows, theirs) in alike.items():
+                keys, values = given.keys[:, :, :length], given.values[:, :, :length]
+                mine.write(rows, keys[theirs], values[theirs])
 
     def drop(self, row: int) -> None:
         """Take a row away; the last row takes its place."""
@@ -166,13 +173,13 @@ class _Rows(CacheLayerMixin):  # type: ignore[misc]
         """Return -1: there is no limit."""
         return -1
 
-    def write(self, row: int, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Fill a row to the end of what is written."""
+    def write(self, rows: Sequence[int], keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Fill rows to the end of what is written."""
         start = self._grid.end - keys.shape[-2]
         for mine, given in ((self.keys, keys), (self.values, values)):
-            # What the row's last owner left might not be finite, which no mask would hide.
-            mine[row, :, :start] = 0
-            mine[row, :, start : self._grid.end] = given
+            # What a row's last owner left might not be finite, which no mask would hide.
+            mine[rows, :, :start] = 0
+            mine[rows, :, start : self._grid.end] = given
 
     def move(self, like: Any, rows: int, columns: int, end: int, used: int) -> None:
         """Take new memory and copy the columns in use there."""

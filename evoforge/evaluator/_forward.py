@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-# Widths of texts are binary numbers of so many digits and zeros: at most a 16th is filled up.
-FINE = 5
+# Widths of texts are binary numbers of so many digits and zeros: at most a 32nd is filled up.
+FINE = 6
 
 
 def takes(model: Any, argument: str) -> bool:
