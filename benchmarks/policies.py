@@ -20,17 +20,18 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 REFERENCE = "full"
-REFERENCE_BUDGET = 90
-# How many candidates each policy may try; every number is a run of its own, from nothing.
-BUDGETS = (45, 90, 180)
+# What each policy is, and how many candidates it may try: every number is a run of its own, from
+# nothing.
 POLICIES = {
-    "full": ["fitness=full"],
-    "subset of 128": ["fitness=subset", "fitness.size=128"],
-    "subset of 64": ["fitness=subset", "fitness.size=64"],
-    "subset of 32": ["fitness=subset", "fitness.size=32"],
-    "racing, 64 in blocks of 16": ["fitness=racing", "fitness.size=64", "fitness.block=16"],
-    "racing, 128 in blocks of 16": ["fitness=racing", "fitness.size=128", "fitness.block=16"],
-    "proxy, then 64": ["fitness=proxy_then_full", "fitness.size=64", "fitness.screen=32"],
+    "full": (["fitness=full"], (90,)),
+    "subset of 128": (["fitness=subset", "fitness.size=128"], (45, 90)),
+    "subset of 64": (["fitness=subset", "fitness.size=64"], (90, 144)),
+    "subset of 32": (["fitness=subset", "fitness.size=32"], (180,)),
+    "racing, 16 to 64": (["fitness=racing", "fitness.size=64"], (90, 180)),
+    "proxy of 32, then 64": (
+        ["fitness=proxy_then_full", "fitness.size=64", "fitness.screen=32"],
+        (90, 180),
+    ),
 }
 
 
@@ -48,7 +49,12 @@ def search(policy: str, budget: int, seed: int) -> dict[str, float]:
     from evoforge.journal import Journal
 
     OmegaConf.register_new_resolver("run_folder", lambda a, b: a or b, replace=True)
-    given = [*POLICIES[policy], f"budget.evaluations={budget}", f"seed={seed}", "tracker=console"]
+    given = [
+        *POLICIES[policy][0],
+        f"budget.evaluations={budget}",
+        f"seed={seed}",
+        "tracker=console",
+    ]
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = config.resolved(hydra.compose("config", overrides=given))
     parts = session.assemble(cfg)
@@ -69,8 +75,8 @@ def search(policy: str, budget: int, seed: int) -> dict[str, float]:
 def results(seeds: int, kept: Path | None) -> dict[str, dict[str, float]]:
     """Return every search's outcome by `policy|budget|seed`, remembering each in a file."""
     found = json.loads(kept.read_text()) if kept and kept.is_file() else {}
-    for policy in POLICIES:
-        for budget in (REFERENCE_BUDGET,) if policy == REFERENCE else BUDGETS:
+    for policy, (_, budgets) in POLICIES.items():
+        for budget in budgets:
             for seed in range(seeds):
                 key = f"{policy}|{budget}|{seed}"
                 if key not in found:
@@ -97,10 +103,10 @@ def main() -> None:
         error = statistics.stdev(tests) / len(tests) ** 0.5 if len(tests) > 1 else float("nan")
         return statistics.fmean(run["asked"] for run in runs), statistics.fmean(tests), error
 
-    whole, wanted, _ = of(REFERENCE, REFERENCE_BUDGET)
+    whole, wanted, _ = of(REFERENCE, POLICIES[REFERENCE][1][0])
     print(f"{'policy':28} {'candidates':>10} {'answers':>9} {'share':>6} {'test':>12}  as good")
-    for policy in POLICIES:
-        for budget in (REFERENCE_BUDGET,) if policy == REFERENCE else BUDGETS:
+    for policy, (_, budgets) in POLICIES.items():
+        for budget in budgets:
             asked, test, error = of(policy, budget)
             print(
                 f"{policy:28} {budget:10} {asked:9.0f} {asked / whole:6.2f} "

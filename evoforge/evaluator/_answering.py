@@ -7,11 +7,16 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._encode import Encoded, Encoder
+from evoforge.evaluator._live import LiveModel
+from evoforge.evaluator._plain import logits, logits_of
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.evaluator.base import Evaluator
 from evoforge.models.pool import Pool
@@ -34,6 +39,9 @@ class TokenEvaluator(Evaluator):
     Raises:
         ConfigError: a prompt does not fit into the context, or no answer would ever end.
     """
+
+    # The model that candidates are merged into; a back end may answer by another copy of it.
+    live: LiveModel
 
     def __init__(self, task: Task, pool: Pool) -> None:
         super().__init__(task)
@@ -98,6 +106,15 @@ class TokenEvaluator(Evaluator):
         results = [_result(task, *pair) for pair in zip(items, responses, strict=True)]
         seconds["score"] = time.perf_counter() - generated
         return results
+
+    def logits(self, candidate: Candidate, items: Sequence[Item]) -> list[torch.Tensor]:
+        """Return what a candidate says of every next token; see `Evaluator.logits`."""
+        self.live.write(candidate)
+        return [logits(self.live.model, self.prompt(item)) for item in items]
+
+    def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
+        """Return what the model of a folder says; see `Evaluator.logits_of`."""
+        return logits_of(folder, self.live.model, [self.prompt(item) for item in items])
 
     def prompt(self, item: Item) -> tuple[int, ...]:
         """Return the tokens that an item shows to the model before it answers."""

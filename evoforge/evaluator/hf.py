@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -14,10 +13,10 @@ from evoforge.evaluator._answering import TokenEvaluator
 from evoforge.evaluator._decode import Decoder
 from evoforge.evaluator._likelihood import likelihoods
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import device_of, logits, logits_of, out_of_memory
+from evoforge.evaluator._plain import device_of, out_of_memory
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.models.pool import Pool
-from evoforge.task.base import Item, Task
+from evoforge.task.base import Task
 
 log = logging.getLogger(__name__)
 
@@ -95,15 +94,6 @@ class Hf(TokenEvaluator):
             )
 
         return self._or_halve(ask)
-
-    def logits(self, candidate: Candidate, items: Sequence[Item]) -> list[torch.Tensor]:
-        """Return what a candidate says of every next token; see `Evaluator.logits`."""
-        self.live.write(candidate)
-        return [logits(self.live.model, self.prompt(item)) for item in items]
-
-    def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
-        """Return what the model of a folder says; see `Evaluator.logits_of`."""
-        return logits_of(folder, self.live.model, [self.prompt(item) for item in items])
 
     def _or_halve(self, ask: Callable[[int], Found]) -> Found:
         """Ask; if the memory is not enough, once more with half the batch."""

@@ -19,7 +19,8 @@ from evoforge.evaluator._plain import device_of, logits, logits_of, out_of_memor
 from evoforge.evaluator.base import Evaluator
 from evoforge.models.pool import Pool
 from evoforge.record import ItemResult
-from evoforge.task._harness import quiet
+from evoforge.task._harness import LOUD
+from evoforge.task._quiet import quiet
 from evoforge.task.base import Item, Task
 from evoforge.task.lm_eval import LmEval as HarnessTask
 
@@ -76,7 +77,7 @@ class LmEval(Evaluator):
 
         make = QuickLm if back_end == "evoforge" else PlainLm
         ends = end_tokens(pool, pool.tokenizer)
-        with quiet():
+        with quiet(*LOUD):
             self._lm = make(self.live.model, pool.tokenizer, batch_size=batch_size, ends=ends)
 
     def answer(
@@ -89,7 +90,7 @@ class LmEval(Evaluator):
         merged = time.perf_counter()
         seconds["merge"] = merged - start
         instances = {item.id: self._task.instances(item) for item in items}
-        with quiet():
+        with quiet(*LOUD):
             self._ask_or_halve([one for found in instances.values() for one in found])
             generated = time.perf_counter()
             seconds["generate"] = generated - merged

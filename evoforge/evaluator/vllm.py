@@ -6,20 +6,17 @@ folds into, so what is scored is what is exported.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-
-import torch
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import TokenEvaluator
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import device_of, logits, logits_of
+from evoforge.evaluator._plain import device_of
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.evaluator._vllm_engine import Settings, import_vllm
 from evoforge.evaluator._vllm_host import Host
 from evoforge.models.pool import Pool
-from evoforge.task.base import Item, Task
+from evoforge.task.base import Task
 
 
 class Vllm(TokenEvaluator):
@@ -102,15 +99,6 @@ class Vllm(TokenEvaluator):
         self._check_lengths([len(q.context) + max(map(len, q.continuations)) for q in questions])
         with self._host.engine() as engine:
             return engine.likelihoods(questions)
-
-    def logits(self, candidate: Candidate, items: Sequence[Item]) -> list[torch.Tensor]:
-        """Return what transformers says of every next token; see `Evaluator.logits`."""
-        self.live.write(candidate)
-        return [logits(self.live.model, self.prompt(item)) for item in items]
-
-    def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
-        """Return the same of the model of a folder; see `Evaluator.logits_of`."""
-        return logits_of(folder, self.live.model, [self.prompt(item) for item in items])
 
     def close(self) -> None:
         """Give the engine's memory back."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
+from evoforge.task._quiet import quiet
 
 log = logging.getLogger(__name__)
 
@@ -90,20 +91,6 @@ class Changes:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep lm-eval, and what it loads data with, from logging what is no error."""
-    loggers = [logging.getLogger(name) for name in LOUD]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
 def seeded() -> Iterator[None]:
     """Give tasks the random numbers that lm-eval's command gives them; ours are put back after.
 
@@ -141,7 +128,7 @@ def load(specs: Sequence[Spec], include_path: str | None, changes: Changes) -> L
     disable_progress_bars()
     tasks: dict[str, Any] = {}
     groups: dict[str, tuple[str, ...]] = {}
-    with quiet(), seeded():
+    with quiet(*LOUD), seeded():
         manager = _manager(TaskManager, specs, include_path)
         for spec in specs:
             found = _load(manager, spec)

@@ -3,15 +3,14 @@
 A data set's columns are brought to the keys that rows have here. Knows one data set at a time.
 """
 
-import logging
 import string
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evoforge.errors import ConfigError
+from evoforge.task._quiet import quiet
 
 # Which keys of a row are lists of texts, whatever the column holds.
 LISTS = ("answers", "choices")
@@ -119,7 +118,7 @@ def _load(file: str, source: DataSet) -> Sequence[Mapping[str, Any]]:
     from huggingface_hub.errors import HTTPError
 
     try:
-        with _quiet("datasets", "huggingface_hub"):  # they tell of every attempt
+        with quiet("datasets", "huggingface_hub"):  # they tell of every attempt
             found = _opened(source)
     # A data set may be missing, changed, damaged or not reachable; the library has a name for each.
     except (
@@ -176,20 +175,6 @@ def _fetched(source: DataSet) -> str | None:
         )
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-
-
-@contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Let libraries log errors only."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _listed(files: str | Sequence[str]) -> list[str]:

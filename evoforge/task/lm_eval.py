@@ -13,10 +13,11 @@ from typing import Any, Literal, get_args
 
 from evoforge.errors import ConfigError
 from evoforge.recipe import digest
-from evoforge.task._harness import Changes, Spec, load, quiet, seeded
+from evoforge.task._harness import LOUD, Changes, Spec, load, seeded
 from evoforge.task._harness_documents import Dealer, Documents, Share
 from evoforge.task._harness_measures import Measures
 from evoforge.task._harness_prompts import Rendering, build
+from evoforge.task._quiet import quiet
 from evoforge.task.base import Item, Judgement, Part, Task
 from evoforge.task.request import Request, Response
 
@@ -104,7 +105,7 @@ class LmEval(Task):
         self._rendering = Rendering(system_instruction, apply_chat_template, fewshot_as_multiturn)
         self._check_direction()
         shares: dict[Part, Share] = {"search": search, "select": select, "test": test}
-        with quiet(), seeded():
+        with quiet(*LOUD), seeded():
             self._documents = Documents(self._tasks, Dealer(shares, seed), splits or {})
         self._instances: dict[str, tuple[Any, ...]] = {}
         self._tokenizer: Any = None
@@ -169,7 +170,7 @@ class LmEval(Task):
         if self._tokenizer is tokenizer:
             return
         rendering = self._rendering.by(tokenizer)
-        with quiet(), seeded():
+        with quiet(*LOUD), seeded():
             for (name, _), documents in self._documents.all.items():
                 wanted = {d.index for d in documents if d.id in self._documents.dealt}
                 task = self._tasks[name]
