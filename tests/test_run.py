@@ -156,7 +156,7 @@ MISTAKES = {
     "too small a budget": (["budget.evaluations=3"], "at least one generation of 4, got 3; set bu"),
     "no budget": (["budget.evaluations=null"], "set budget.evaluations or budget.minutes"),
     "unknown base": (["models.tokenizer=zz"], "tokenizer must name one of base, a, b, c, got zz"),
-    "subset too large": (["fitness.size=9"], "size must be in [1, 8]"),
+    "no subset": (["fitness.size=0"], "size must be at least 1, got 0; set fitness.size"),
     "a path through one model": (
         ["merge=dfs", "merge.sources=[a]"],
         "a path needs two models or more, got a alone; add a source to models.sources",

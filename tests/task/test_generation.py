@@ -103,7 +103,8 @@ def test_an_answer_has_at_least_one_token(task, count):
 
 def test_an_unknown_extraction_answers_with_the_choices(task):
     with pytest.raises(
-        ConfigError, match=r"one of robust, sakana, integer, got last; set task\.extraction"
+        ConfigError,
+        match=r"one of robust, continental, sakana, integer, got last; set task\.extraction",
     ):
         task(extraction="last")
 
