@@ -12,6 +12,9 @@ from evoforge.models.pool import Pool, open_pool
 ROOT = Path(__file__).parents[1]
 CHARACTERS = "0123456789+-=. ?abcdefghijklmnopqrstuvwxyzABCDEFあいうえお答質問は:\n"
 
+# As many tests run at a time as there are cores; threads of two that wait for each other spin.
+torch.set_num_threads(1)
+
 
 def pico_config(**changes: Any) -> Any:
     from transformers import MistralConfig
