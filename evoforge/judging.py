@@ -6,6 +6,7 @@ Knows the journal, the task and the executor; it does not know who wants the eva
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from evoforge.evaluator.base import judged
 from evoforge.executor.base import Executor, Job
 from evoforge.journal import Journal
 from evoforge.recipe import Recipe
@@ -84,8 +85,8 @@ class Judging:
                 found[place] = Judged(place, number)
         if found:
             with self._journal.transaction():
-                for judged in found.values():
-                    done(judged)
+                for one_found in found.values():
+                    done(one_found)
             changed()
         firsts = [asked[places[0]] for places in waiting.values()]
         for evaluation, places in zip(self._run(firsts), waiting.values(), strict=True):
@@ -144,17 +145,7 @@ class Judging:
             return answered
         new = () if answered is None else answered.results
         results = {**known, **{result.item: result for result in new}}
-        ordered = tuple(results[item.id] for item in one.items)
-        verdict = self._asking(one).judge(one.items, [result.metrics for result in ordered])
-        return Evaluation(
-            recipe=one.recipe.hash,
-            protocol=self._protocol(one),
-            item_set=one.item_set,
-            status="ok",
-            fitness=verdict.fitness,
-            score=verdict.score,
-            metrics=verdict.metrics,
-            seconds={} if answered is None else answered.seconds,
-            results=ordered,
-            proxy=one.proxy,
-        )
+        ordered = [results[item.id] for item in one.items]
+        seconds = {} if answered is None else answered.seconds
+        asking = self._asking(one)
+        return judged(asking, one.recipe.hash, one.items, ordered, seconds, proxy=one.proxy)

@@ -56,9 +56,8 @@ class TokenEvaluator(Evaluator):
             asking.prepare(self.tokenizer)
             for part in PARTS if asking is task else PARTS[:1]:
                 for item in asking.items(part):
-                    request = asking.request(item)
-                    if not self._encoder.surely_fits(request):
-                        self._encoder.encode(item.id, request, _option(item))
+                    if not self._encoder.surely_fits(asking.request(item)):
+                        self._encode(asking, item)
         self._warn(window)
 
     def _warn(self, window: int | None) -> None:

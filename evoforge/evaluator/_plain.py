@@ -1,12 +1,14 @@
-"""What back ends have in common: logits of a text, names of devices, signs of full memory."""
+"""What back ends have in common: logits of a text, names of devices, full memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from evoforge.errors import ConfigError
+
+Found = TypeVar("Found")
 
 
 @torch.inference_mode()
@@ -60,7 +62,29 @@ def device_of(wanted: str) -> str:
     return wanted
 
 
-def out_of_memory(error: Exception) -> bool:
+def check_count(option: str, value: int | None) -> None:
+    """Refuse a number of things that is less than one; None stands for a number found later.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if value is not None and value < 1:
+        raise ConfigError(f"{option} must be at least 1, got {value}; set evaluator.{option}")
+
+
+def or_halve(ask: Callable[[int], Found], batch_size: int) -> Found:
+    """Return what `ask` says of a batch size; if the memory is not enough, of half of it."""
+    try:
+        return ask(batch_size)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error) or batch_size == 1:
+            raise
+    # Only here, where nothing holds the error any more, is the memory free.
+    torch.cuda.empty_cache()
+    return ask(batch_size // 2)
+
+
+def _out_of_memory(error: Exception) -> bool:
     """Whether an error says that the memory was not enough."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         "can't allocate memory" in str(error) or "not enough memory" in str(error)

@@ -50,19 +50,7 @@ class Evaluator(ABC):
             log.debug("evaluation failed", exc_info=error)
             reason = f"{type(error).__name__}: {error}"
             return _failed(task, candidate, items, seconds, reason, proxy)
-        verdict = task.judge(items, [result.metrics for result in results])
-        return Evaluation(
-            recipe=candidate.identity,
-            protocol=task.protocol_hash(items[0].part),
-            item_set=item_set_hash([item.id for item in items]),
-            status="ok",
-            fitness=verdict.fitness,
-            score=verdict.score,
-            metrics=verdict.metrics,
-            seconds=seconds,
-            results=tuple(results),
-            proxy=proxy,
-        )
+        return judged(task, candidate.identity, items, results, seconds, proxy=proxy)
 
     @abstractmethod
     def answer(
@@ -95,6 +83,40 @@ class Evaluator(ABC):
     def close(self) -> None:
         """Give back what outlives the evaluator, if anything does; may be called twice."""
         return  # most hold memory of this process alone
+
+
+def judged(
+    task: Task,
+    recipe: str,
+    items: Sequence[Item],
+    results: Sequence[ItemResult],
+    seconds: Mapping[str, float],
+    *,
+    proxy: bool,
+) -> Evaluation:
+    """Return the evaluation that the results of items make.
+
+    Args:
+        task: what was asked.
+        recipe: the recipe's hash.
+        items: all of one part, in order.
+        results: one for each item, in the same order.
+        seconds: by phase.
+        proxy: whether the task is a proxy.
+    """
+    verdict = task.judge(items, [result.metrics for result in results])
+    return Evaluation(
+        recipe=recipe,
+        protocol=task.protocol_hash(items[0].part),
+        item_set=item_set_hash([item.id for item in items]),
+        status="ok",
+        fitness=verdict.fitness,
+        score=verdict.score,
+        metrics=verdict.metrics,
+        seconds=seconds,
+        results=tuple(results),
+        proxy=proxy,
+    )
 
 
 def _failed(

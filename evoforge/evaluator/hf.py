@@ -2,18 +2,17 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from evoforge.candidate import Candidate
-from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import TokenEvaluator
 from evoforge.evaluator._decode import Decoder
 from evoforge.evaluator._likelihood import likelihoods
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import device_of, out_of_memory
+from evoforge.evaluator._plain import check_count, device_of, or_halve
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.models.pool import Pool
 from evoforge.task.base import Task
@@ -24,8 +23,6 @@ log = logging.getLogger(__name__)
 # shapes that they met. A step needs a few of them; read once, when the first product is made.
 for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, "64")
-
-Found = TypeVar("Found")
 
 
 class Hf(TokenEvaluator):
@@ -53,10 +50,7 @@ class Hf(TokenEvaluator):
         attention: str = "auto",
     ) -> None:
         super().__init__(task, pool)
-        if batch_size < 1:
-            raise ConfigError(
-                f"batch_size must be at least 1, got {batch_size}; set evaluator.batch_size"
-            )
+        check_count("batch_size", batch_size)
         self.batch_size = batch_size
         self._quick = attention == "auto"
         self.live = LiveModel(pool, device=device_of(device), attention=attention)
@@ -79,7 +73,7 @@ class Hf(TokenEvaluator):
             )
             return decoder.generate(prompts)
 
-        return self._or_halve(ask)
+        return or_halve(ask, self.batch_size)
 
     def likelihoods(self, questions: Sequence[Question]) -> list[list[Likelihood]]:
         """Score continuations; see `TokenEvaluator.likelihoods`."""
@@ -93,18 +87,7 @@ class Hf(TokenEvaluator):
                 quick=self._quick,
             )
 
-        return self._or_halve(ask)
-
-    def _or_halve(self, ask: Callable[[int], Found]) -> Found:
-        """Ask; if the memory is not enough, once more with half the batch."""
-        try:
-            return ask(self.batch_size)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error) or self.batch_size == 1:
-                raise
-        # Only here, where nothing holds the error any more, is the memory free.
-        torch.cuda.empty_cache()
-        return ask(self.batch_size // 2)
+        return or_halve(ask, self.batch_size)
 
 
 def _warn_of_slow_type(model: Any) -> None:

@@ -15,7 +15,7 @@ from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import end_tokens
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import device_of, logits, logits_of, out_of_memory
+from evoforge.evaluator._plain import check_count, device_of, logits, logits_of, or_halve
 from evoforge.evaluator.base import Evaluator
 from evoforge.models.pool import Pool
 from evoforge.record import ItemResult
@@ -58,10 +58,7 @@ class LmEval(Evaluator):
                 f"evaluator lm_eval asks only lm-eval's tasks, and {task.name} is none; "
                 "set task=lm_eval, or evaluator=hf"
             )
-        if batch_size < 1:
-            raise ConfigError(
-                f"batch_size must be at least 1, got {batch_size}; set evaluator.batch_size"
-            )
+        check_count("batch_size", batch_size)
         if back_end not in BACK_ENDS:
             raise ConfigError(
                 f"back_end must be one of {', '.join(BACK_ENDS)}, got {back_end}; "
@@ -91,28 +88,18 @@ class LmEval(Evaluator):
         seconds["merge"] = merged - start
         instances = {item.id: self._task.instances(item) for item in items}
         with quiet(*LOUD):
-            self._ask_or_halve([one for found in instances.values() for one in found])
+            asked = [one for found in instances.values() for one in found]
+            or_halve(lambda batch_size: self._ask(asked, batch_size), self.batch_size)
             generated = time.perf_counter()
             seconds["generate"] = generated - merged
             results = [self._result(item, instances[item.id]) for item in items]
         seconds["score"] = time.perf_counter() - generated
         return results
 
-    def _ask_or_halve(self, instances: Sequence[Any]) -> None:
-        """Answer; if the memory is not enough, once more with half the batch."""
-        try:
-            return self._ask(instances, self.batch_size)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error) or self.batch_size == 1:
-                raise
-        # Only here, where nothing holds the error any more, is the memory free.
-        torch.cuda.empty_cache()
-        for instance in instances:
-            instance.resps.clear()
-        return self._ask(instances, self.batch_size // 2)
-
     def _ask(self, instances: Sequence[Any], batch_size: int) -> None:
         self._lm.batch_size_per_gpu = batch_size
+        for instance in instances:
+            instance.resps.clear()  # of an attempt that ran out of memory
         for kind in sorted({instance.request_type for instance in instances}):
             self._lm.ask(kind, [one for one in instances if one.request_type == kind])
 

@@ -11,7 +11,7 @@ from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import TokenEvaluator
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import device_of
+from evoforge.evaluator._plain import check_count, device_of
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.evaluator._vllm_engine import Settings, import_vllm
 from evoforge.evaluator._vllm_host import Host
@@ -59,9 +59,9 @@ class Vllm(TokenEvaluator):
     ) -> None:
         import_vllm()
         super().__init__(task, pool)
-        _check("batch_size", batch_size)
-        _check("max_model_len", max_model_len)
-        _check("max_hops", max_hops)
+        check_count("batch_size", batch_size)
+        check_count("max_model_len", max_model_len)
+        check_count("max_hops", max_hops)
         if not 0 < gpu_memory_utilization <= 1:
             raise ConfigError(
                 f"gpu_memory_utilization must be in (0, 1], got {gpu_memory_utilization}; "
@@ -112,8 +112,3 @@ class Vllm(TokenEvaluator):
                 f"a prompt with its answer has {longest} tokens, and vLLM's engine takes {window}; "
                 "set evaluator.max_model_len"
             )
-
-
-def _check(option: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ConfigError(f"{option} must be at least 1, got {value}; set evaluator.{option}")

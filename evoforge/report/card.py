@@ -31,6 +31,7 @@ from evoforge.report.summary import (
     p_value,
     reading,
     rows,
+    winner_and_best,
 )
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -219,9 +220,7 @@ def _scores(result: Result) -> str:
 
 def _tasks(result: Result) -> list[str]:
     """Return the scores of a suite's tasks; nothing for a task alone."""
-    models = {
-        row.label: row.entry for row in reversed(rows(result)) if row.kind == "winner" or row.best
-    }
+    models = winner_and_best(result)
     found, scale = by_task(result, models), Scale(percent=True)
     if not found:
         return []

@@ -59,6 +59,13 @@ def rows(result: Result) -> list[Row]:
     return found
 
 
+def winner_and_best(result: Result) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of the winner and the best source by their labels, as far as there are."""
+    return {
+        row.label: row.entry for row in reversed(rows(result)) if row.kind == "winner" or row.best
+    }
+
+
 def best_source(result: Result) -> str | None:
     """Return the name of the source that scores best on the last part any source was scored on."""
     names: set[str] = {source["name"] for source in result["sources"]}

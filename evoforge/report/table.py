@@ -29,6 +29,7 @@ from evoforge.report.summary import (
     p_value,
     reading,
     rows,
+    winner_and_best,
 )
 
 # More groups or hops than this are cut short: all are in the recipe.
@@ -125,9 +126,7 @@ def results(result: Result) -> Table:
 
 def _tasks(result: Result) -> list[RenderableType]:
     """Return a row for each task of a suite; nothing for a task alone."""
-    models = {
-        row.label: row.entry for row in reversed(rows(result)) if row.kind == "winner" or row.best
-    }
+    models = winner_and_best(result)
     found, scale = by_task(result, models), Scale(percent=True)
     if not found:
         return []

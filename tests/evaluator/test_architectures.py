@@ -12,22 +12,10 @@ from evoforge.merge.dfs import Dfs
 from evoforge.merge.linear import Linear
 from evoforge.models.layout import place
 from evoforge.path import Hop
-from tests.conftest import CHARACTERS, open_pico, pico_tokenizer
+from tests.conftest import open_pico, pico_tokenizer
+from tests.evaluator.conftest import SMALL
 
-SMALL = {
-    "vocab_size": len(CHARACTERS) + 3,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": 2,
-}
+LAYERS = {"num_hidden_layers": 2, "max_position_embeddings": 64}
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8}
 CHANGES = {
     "phi3": {"original_max_position_embeddings": 64},
@@ -62,7 +50,7 @@ IDS = torch.randint(3, 40, (2, 12), generator=torch.Generator().manual_seed(1))
 
 def model_of(kind, tied, seed):
     torch.manual_seed(seed)
-    settings = {**SMALL, **CHANGES.get(kind, {}), "tie_word_embeddings": tied}
+    settings = {**SMALL, **LAYERS, **CHANGES.get(kind, {}), "tie_word_embeddings": tied}
     config = AutoConfig.for_model(kind, **settings)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():

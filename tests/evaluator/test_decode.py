@@ -13,22 +13,8 @@ from evoforge.evaluator._live import LiveModel
 from evoforge.evaluator._tokens import END, LENGTH, Prompt
 from evoforge.merge.dfs import Dfs
 from evoforge.path import Hop
-from tests.conftest import CHARACTERS
+from tests.evaluator.conftest import SMALL
 
-SMALL = {
-    "vocab_size": len(CHARACTERS) + 3,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "max_position_embeddings": 128,
-    "initializer_range": 0.3,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": 2,
-}
 MIXED = {"layer_types": ["full_attention", "sliding_attention", "full_attention"]}
 CHANGES = {
     "mistral": {"sliding_window": 6},

@@ -9,22 +9,9 @@ from evoforge.evaluator._live import LiveModel
 from evoforge.merge._path import FOLDABLE
 from evoforge.merge.dfs import Dfs
 from evoforge.path import Hop
-from tests.conftest import CHARACTERS, open_pico, pico_tokenizer
+from tests.conftest import open_pico, pico_tokenizer
+from tests.evaluator.conftest import SMALL
 
-SMALL = {
-    "vocab_size": len(CHARACTERS) + 3,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": 2,
-}
 # Sliding windows, or no rotary embedding, in some layers: each hop has to take its kind along.
 MIXED = {"layer_types": ["full_attention", "sliding_attention", "full_attention"]}
 CHANGES = {
@@ -53,7 +40,9 @@ def paths(tmp_path):
         folders = {}
         for seed, name in enumerate("ab"):
             torch.manual_seed(seed)
-            config = AutoConfig.for_model(kind, **{**SMALL, **CHANGES.get(kind, {})})
+            config = AutoConfig.for_model(
+                kind, **{**SMALL, "max_position_embeddings": 64, **CHANGES.get(kind, {})}
+            )
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
             with torch.no_grad():
                 for parameter in model.parameters():

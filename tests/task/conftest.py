@@ -2,6 +2,9 @@
 
 import pytest
 
+from evoforge.task.base import Task
+from evoforge.task.request import Context, Generate
+
 ROWS = {
     "search": [{"id": "s1", "question": "1+1=", "answer_number": 2}],
     "select": [{"id": "v1", "question": "1+2=", "answer_number": 3}],
@@ -23,3 +26,15 @@ class Items:
 def items():
     """Return a maker of items: `items(search=[row, ...])`."""
     return Items
+
+
+class Toy(Task):
+    """A task that says nothing but the question."""
+
+    metric, settings = "acc", {}
+
+    def request(self, item):
+        return Generate(Context(item.question), 8)
+
+    def score(self, item, response):
+        return {"acc": 0.0}

@@ -1,9 +1,9 @@
 import pytest
 
 from evoforge.errors import ConfigError
-from evoforge.task.base import Task
 from evoforge.task.contexts import Contexts
-from evoforge.task.request import Context, Generate
+from evoforge.task.request import Context
+from tests.task.conftest import Toy
 
 OPTIONS = {
     "prompt": "{question}!",
@@ -21,16 +21,6 @@ ARTICLES = {
         ("search", "select", "test"), ("Other.", "More.", ARTICLE["question"]), strict=True
     )
 }
-
-
-class Toy(Task):
-    metric, settings = "acc", {}
-
-    def request(self, item):
-        return Generate(Context(item.question), 8)
-
-    def score(self, item, response):
-        return {"acc": 0.0}
 
 
 @pytest.fixture

@@ -4,19 +4,9 @@ from collections import Counter
 import pytest
 
 from evoforge.errors import ConfigError
-from evoforge.task.base import PARTS, Task
-from evoforge.task.request import Context, Generate
+from evoforge.task.base import PARTS
 from evoforge.task.shots import Shots, stratified
-
-
-class Toy(Task):
-    metric, settings = "acc", {}
-
-    def request(self, item):
-        return Generate(Context(item.question), 8)
-
-    def score(self, item, response):
-        return {"acc": 0.0}
+from tests.task.conftest import Toy
 
 
 def rows(part, count, labels=(0, 0, 0, 0, 0, 1, 1, 1, 2, 2)):
