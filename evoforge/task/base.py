@@ -17,6 +17,7 @@ from evoforge.errors import ConfigError
 from evoforge.recipe import digest
 from evoforge.task.leaks import asked, check_disjoint
 from evoforge.task.leaks import normalized as normalized
+from evoforge.task.picture import Picture
 from evoforge.task.request import Request, Response
 
 Part = Literal["search", "select", "test"]
@@ -40,6 +41,7 @@ class Item:
         fields: everything else the data holds.
         part: of the task.
         stratum: the task of several that the item is of; samples hold as many of each.
+        picture: what the item shows.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Item:
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
     part: Part = "search"
     stratum: str = ""
+    picture: Picture | None = None
 
 
 class ItemSource(Protocol):

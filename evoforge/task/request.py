@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from evoforge.task.picture import Picture
+
+# Where a context shows the item's picture; evaluators put there what the model has for one.
+PICTURE = "<image>"
 Drop = Literal["first", "last"]
 
 
@@ -73,7 +77,7 @@ class Stops:
 
 @dataclass(frozen=True)
 class Generate:
-    """Continue a context greedily.
+    """Continue a context by the likeliest tokens.
 
     Args:
         context: the prompt.
@@ -81,6 +85,10 @@ class Generate:
         stops: what else ends it.
         no_longer_than: texts; the answer has at most the tokens of the longest, plus `slack`.
         slack: tokens.
+        picture: what the context shows where `PICTURE` stands in it, exactly once.
+        beams: sequences of a beam search; 1 for the likeliest token at each step.
+        repetition_penalty: what logits of tokens that were there before are divided by (multiplied
+            if negative); 1 for none.
     """
 
     context: Context
@@ -88,6 +96,9 @@ class Generate:
     stops: Stops = Stops()
     no_longer_than: tuple[str, ...] = ()
     slack: int = 0
+    picture: Picture | None = None
+    beams: int = 1
+    repetition_penalty: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -99,11 +110,13 @@ class Compare:
         continuations: at least one, none empty.
         separate: whether context and continuation are tokenised apart, as older harnesses do, or
             as one text.
+        picture: what the context shows where `PICTURE` stands in it, exactly once.
     """
 
     context: Context
     continuations: tuple[str, ...]
     separate: bool = False
+    picture: Picture | None = None
 
 
 Request: TypeAlias = Generate | Compare
@@ -116,7 +129,8 @@ class Response:
     Args:
         text: what it wrote.
         tokens: how many it wrote, or how many of continuations were looked at.
-        reason: why it stopped: `end`, `length`, `stop`, `repeats`, `phrase`.
+        reason: why it stopped: `end`, `length`, `stop`, `repeats`, `phrase`; or why there is no
+            answer.
         log_likelihoods: of each continuation, the sum over its tokens (natural logarithm).
         lengths: the tokens of each continuation.
     """
