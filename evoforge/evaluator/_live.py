@@ -11,9 +11,9 @@ from torch import nn
 from evoforge.candidate import Candidate, Walk
 from evoforge.errors import ConfigError, MergeError
 from evoforge.evaluator._hops import assemble
-from evoforge.evaluator._slots import find_slots
 from evoforge.models.layout import blocks_at, in_block, place
 from evoforge.models.pool import Pool
+from evoforge.models.slots import find_slots
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The bundled miniature vision-language models: their pictures, their training and their check."""
