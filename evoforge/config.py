@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from evoforge.errors import ConfigError, EvoforgeError, JournalError
 
 # Options that may change when a run goes on: they decide where and how long, never what.
-CHANGEABLE = ("budget", "executor", "tracker", "data_dir", "resume")
+CHANGEABLE = ("budget", "executor", "tracker", "data_dir", "examples", "resume")
 
 PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 

@@ -20,7 +20,8 @@ from evoforge.journal import Journal
 from evoforge.judging import Asked, Judged, Judging
 from evoforge.optimizer.base import Genomes
 from evoforge.recipe import Recipe
-from evoforge.record import FILE, FINALIST, CandidateRecord, Evaluation
+from evoforge.record import BASELINE, FILE, FINALIST, WINNER, CandidateRecord, Evaluation
+from evoforge.showcase import examples as kept
 from evoforge.space import Genome
 from evoforge.stage import Stage, stage_facts
 from evoforge.task.base import PARTS, Item, Part, Task
@@ -29,9 +30,6 @@ log = logging.getLogger(__name__)
 
 # Linear algebra rounds differently on another processor; more than this is another search.
 ROUNDING = 1e-6
-
-BASELINE = "baseline:"
-WINNER = "winner"
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class Evolution:
         executor: where they are judged.
         changed: called after every commit; trackers follow the journal through it.
         search_items: how many search items baselines and the winner answer, at most.
+        examples: how many test items are kept to be shown with the answers to them.
     """
 
     def __init__(
@@ -60,13 +59,16 @@ class Evolution:
         executor: Executor,
         changed: Callable[[], None] = lambda: None,
         search_items: int = 512,
+        examples: int = 12,
     ) -> None:
         self.journal = journal
         self.record = journal.record
         self.task = task
         self.judging = Judging(journal, task, executor)
         # What baselines and the winner are compared on: a search set may have thousands of items.
-        self.whole = {**{p: task.items(p) for p in PARTS}, "search": self._sample(search_items)}
+        self.whole = {p: task.items(p) for p in PARTS}
+        self.whole["search"] = self._sample("search", search_items)
+        self.examples = examples
         self.changed = changed
 
     def run(
@@ -97,6 +99,7 @@ class Evolution:
         for part in PARTS:
             for name, baseline in baselines.items():
                 self.role(f"{BASELINE}{name}", part, baseline)
+        self.show()
         return Winner(winner, stages[-1].merger.build(winner))
 
     def role(self, name: str, part: Part, recipe: Recipe) -> Evaluation:
@@ -121,9 +124,19 @@ class Evolution:
             log.warning("%s failed on the %s items: %s", name, part, evaluation.reason)
         return evaluation
 
-    def _sample(self, size: int) -> tuple[Item, ...]:
-        """Return so many search items in the order of the task, evenly of each task of a suite."""
-        items = self.task.items("search")
+    def show(self) -> None:
+        """Keep some test items to be shown, once: chosen by chance, not by the answers to them.
+
+        Of a suite at least one of each task.
+        """
+        if not self.examples or self.record.examples():
+            return
+        tasks = len({item.stratum for item in self.task.items("test")})
+        self.journal.add_examples(kept(self._sample("test", max(self.examples, tasks))))
+
+    def _sample(self, part: Part, size: int) -> tuple[Item, ...]:
+        """Return so many items in the order of the task, evenly of each task of a suite."""
+        items = self.task.items(part)
         if len(items) <= size:
             return items
         deal = Deal(items, size, seed=0)

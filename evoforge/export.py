@@ -21,6 +21,7 @@ from evoforge.candidate import Candidate
 from evoforge.errors import JournalError, MergeError
 from evoforge.mergekit_writer.files import mergekit_config
 from evoforge.models.pool import Pool
+from evoforge.models.settings import adapt
 from evoforge.recipe import Recipe
 
 PARTIAL = ".partial"
@@ -92,31 +93,49 @@ def _write(
     card: str,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    state: dict[str, torch.Tensor] = {}
-    for done, name in enumerate(candidate.names, start=1):
-        state[name] = torch.empty(candidate.shape(name), dtype=pool.dtype)
-        candidate.write(name, state[name])
-        if progress:
-            progress(done, len(candidate.names))
+    state = _tensors(candidate, pool, progress)
     # The hub's library announces the folder that is not final yet; its logger has no proper name.
     logging.getLogger(inspect.getfile(save_torch_state_dict)).setLevel(logging.WARNING)
     save_torch_state_dict(state, folder, metadata={"format": "pt"})
     config = pool.model_config()
-    for key, value in candidate.settings.items():
-        setattr(config, key, value)
-    config.dtype = pool.dtype
+    adapt(config, candidate.settings)
+    for part in (config, *_parts(config)):
+        part.dtype = pool.dtype
     config.save_pretrained(folder)
     generation = pool.generation_settings()
     if generation is not None:
         text = json.dumps(generation, indent=2, ensure_ascii=False)
         (folder / "generation_config.json").write_text(text + "\n", "utf-8")
-    pool.tokenizer.save_pretrained(folder)
+    if pool.vision is None:
+        pool.tokenizer.save_pretrained(folder)
+    else:
+        pool.vision.save_processor(pool.tokenizer, folder)
     (folder / "recipe.json").write_text(recipe.text + "\n", "utf-8")
     (folder / "README.md").write_text(card, "utf-8")
     if (adapter := candidate.adapter()) is not None:
         adapter.save(folder / "adapter")
     if config_text := mergekit_config(candidate, recipe, pool):
         (folder / "mergekit_config.yml").write_text(config_text, "utf-8")
+
+
+def _tensors(
+    candidate: Candidate, pool: Pool, progress: Callable[[int, int], None] | None
+) -> dict[str, torch.Tensor]:
+    """Return all tensors of the folder by their stored names, what is never merged included."""
+    state: dict[str, torch.Tensor] = {}
+    for done, name in enumerate(candidate.names, start=1):
+        stored = name if pool.vision is None else pool.vision.stored(name)
+        state[stored] = torch.empty(candidate.shape(name), dtype=pool.dtype)
+        candidate.write(name, state[stored])
+        if progress:
+            progress(done, len(candidate.names))
+    frozen: Mapping[str, torch.Tensor] = {} if pool.vision is None else pool.vision.frozen
+    return state | {name: tensor.to(pool.dtype) for name, tensor in frozen.items()}
+
+
+def _parts(config: Any) -> list[Any]:
+    """Return the configurations of a model's parts, of which a text model has none."""
+    return [part for key in config.sub_configs if (part := getattr(config, key, None)) is not None]
 
 
 def _check(scored: Logits, written: Logits, folder: Path, dtype: str) -> None:

@@ -15,12 +15,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from evoforge.errors import JournalError
+from evoforge.filesystem import on_network
 from evoforge.recipe import Recipe, canonical
-from evoforge.record import FILE, FORMAT, SCHEMA, Evaluation, Record, item_set_hash
+from evoforge.record import FILE, Evaluation, Example, Record, item_set_hash
+from evoforge.schema import EXAMPLES, FORMAT, SCHEMA
 from evoforge.space import Genome
-
-# File systems where SQLite's shared-memory log is not safe.
-NETWORK = ("nfs", "cifs", "smb", "lustre", "gpfs", "fuse.sshfs", "ceph", "beegfs", "9p")
 
 
 class Journal:
@@ -120,7 +119,7 @@ class Journal:
                 f"cannot write the run folder {folder}: {error.strerror}; set hydra.run.dir"
             ) from error
         connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=10)
-        mode = "DELETE" if _on_network(folder) else "WAL"
+        mode = "DELETE" if on_network(folder) else "WAL"
         try:
             connection.execute(f"PRAGMA journal_mode={mode}")
             connection.execute("PRAGMA synchronous=FULL")
@@ -320,21 +319,20 @@ class Journal:
         )
         self.event("role", name=name, part=part)
 
+    def add_examples(self, examples: Sequence[Example]) -> None:
+        """Keep test items to be shown beside the answers to them; once kept, they stay."""
+        with self.transaction():
+            self._connection.execute(EXAMPLES)
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO examples VALUES (?, ?, ?, ?, ?)",
+                (
+                    (place, e.item, e.question, canonical(list(e.answers)), e.picture)
+                    for place, e in enumerate(examples)
+                ),
+            )
+
     def finish(self) -> None:
         """Mark the run as complete."""
         with self.transaction():
             self._insert_meta({"finished": "yes"})
             self.event("finished")
-
-
-def _on_network(folder: Path) -> bool:
-    """Whether a folder lies on a network file system, as far as Linux tells."""
-    mounts = Path("/proc/mounts")
-    if not mounts.is_file():
-        return False
-    best, kind = "", ""
-    for line in mounts.read_text().splitlines():
-        point, name = line.split()[1:3]
-        if folder.resolve().is_relative_to(point) and len(point) > len(best):
-            best, kind = point, name
-    return kind.startswith(NETWORK)

@@ -15,42 +15,9 @@ import numpy as np
 
 from evoforge.errors import JournalError
 from evoforge.recipe import Recipe, digest
+from evoforge.schema import FILE as FILE
+from evoforge.schema import FORMAT
 from evoforge.space import Genome
-
-FILE = "journal.sqlite"
-FORMAT = "2"
-
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL, load REAL, total REAL);
-CREATE TABLE stages (name TEXT PRIMARY KEY, info TEXT NOT NULL);
-CREATE TABLE recipes (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE item_sets (
-  hash TEXT PRIMARY KEY, part TEXT NOT NULL, items TEXT NOT NULL, weights TEXT);
-CREATE TABLE evaluations (
-  id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, protocol TEXT NOT NULL, item_set TEXT NOT NULL,
-  status TEXT NOT NULL, reason TEXT NOT NULL, score REAL, fitness REAL NOT NULL,
-  metrics TEXT NOT NULL, seconds TEXT NOT NULL, proxy INTEGER NOT NULL,
-  UNIQUE (recipe, protocol, item_set));
-CREATE TABLE subjects (
-  id INTEGER PRIMARY KEY, recipe TEXT NOT NULL, protocol TEXT NOT NULL, UNIQUE (recipe, protocol));
-CREATE TABLE items (
-  subject INTEGER NOT NULL, item TEXT NOT NULL, score REAL NOT NULL, metrics TEXT NOT NULL,
-  completion TEXT NOT NULL, tokens INTEGER NOT NULL, reason TEXT NOT NULL,
-  PRIMARY KEY (subject, item)) WITHOUT ROWID;
-CREATE TABLE generations (
-  stage TEXT NOT NULL, generation INTEGER NOT NULL, item_set TEXT NOT NULL, told BLOB,
-  PRIMARY KEY (stage, generation));
-CREATE TABLE candidates (
-  stage TEXT NOT NULL, generation INTEGER NOT NULL, position INTEGER NOT NULL,
-  genome BLOB NOT NULL, recipe TEXT NOT NULL, evaluation INTEGER, cached INTEGER,
-  PRIMARY KEY (stage, generation, position));
-CREATE INDEX holders ON candidates (evaluation);
-CREATE TABLE roles (
-  name TEXT NOT NULL, part TEXT NOT NULL, recipe TEXT NOT NULL, evaluation INTEGER NOT NULL,
-  PRIMARY KEY (name, part));
-CREATE TABLE events (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL);
-"""
 
 
 @dataclass(frozen=True)
@@ -121,6 +88,23 @@ class CandidateRecord:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A test item that is kept to be shown beside the answers to it.
+
+    Args:
+        item: its id.
+        question: what was asked.
+        answers: accepted ones; the first is the reference.
+        picture: what it shows, as the bytes of a small PNG; None without one.
+    """
+
+    item: str
+    question: str
+    answers: tuple[str, ...] = ()
+    picture: bytes | None = None
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened, in order: what trackers follow.
 
@@ -138,7 +122,10 @@ def item_set_hash(items: Sequence[str]) -> str:
     return digest(list(items))
 
 
+# What evaluations are named, the first two with something behind it.
+BASELINE = "baseline:"
 FINALIST = "finalist:"
+WINNER = "winner"
 
 
 class Record:
@@ -313,6 +300,18 @@ class Record:
         """Return the number of the evaluation of each (name, part)."""
         cursor = self._connection.execute("SELECT name, part, evaluation FROM roles ORDER BY rowid")
         return {(name, part): number for name, part, number in cursor}
+
+    def examples(self) -> tuple[Example, ...]:
+        """Return the test items that were kept to be shown, in order; empty if none were."""
+        if not self._connection.execute("PRAGMA table_info(examples)").fetchone():
+            return ()
+        cursor = self._connection.execute(
+            "SELECT item, question, answers, picture FROM examples ORDER BY place"
+        )
+        return tuple(
+            Example(item, question, tuple(json.loads(answers)), picture)
+            for item, question, answers, picture in cursor
+        )
 
     def selecting(self, stage: str) -> bool:
         """Whether a search is over, because its finalists were chosen."""

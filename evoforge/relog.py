@@ -22,7 +22,7 @@ from evoforge.tracker.wandb import Wandb
 
 log = logging.getLogger(__name__)
 
-KEPT = ("project", "entity", "group", "name", "tags", "max_genes")
+KEPT = ("project", "entity", "group", "name", "tags", "max_genes", "examples")
 PATIENCE = 300.0  # seconds; nothing waits for this but its user
 
 

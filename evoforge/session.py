@@ -19,7 +19,7 @@ from evoforge import __version__, config
 from evoforge.baseline import baselines
 from evoforge.errors import ConfigError, JournalError, MergeError
 from evoforge.evaluator.base import Evaluator
-from evoforge.evolve import WINNER, Evolution, Winner
+from evoforge.evolve import Evolution, Winner
 from evoforge.executor.base import Executor, Job
 from evoforge.export import export
 from evoforge.journal import Journal
@@ -29,10 +29,10 @@ from evoforge.models.preflight import preflight
 from evoforge.models.weights import differing
 from evoforge.path import hops
 from evoforge.recipe import Recipe, canonical
-from evoforge.record import FILE, Evaluation, Record
-from evoforge.report import card, plots, preflight_table, result, table
+from evoforge.record import FILE, WINNER, Evaluation, Record
+from evoforge.report import card, examples, plots, preflight_table, result, table
 from evoforge.rounding import rounding
-from evoforge.stage import Stage
+from evoforge.stage import Stage, check_options
 from evoforge.task.base import Task
 from evoforge.tracker.base import Status, Trackers
 
@@ -63,7 +63,7 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     Raises:
         ConfigError: an option or a source is not usable.
     """
-    for option, least in (("seed", 0), ("finalists", 1), ("baseline_items", 1)):
+    for option, least in (("seed", 0), ("finalists", 1), ("baseline_items", 1), ("examples", 0)):
         _check_whole(cfg, option, least)
     limits = cfg["budget"]
     if not isinstance(limits, Mapping):
@@ -72,7 +72,7 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     task = config.build(cfg["task"], "task")
     merger = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models"))
     pool = merger.pool
-    _check_stages(cfg["stages"], [phase.name for phase in merger.phases])
+    check_options(cfg["stages"], [phase.name for phase in merger.phases])
     stages = tuple(_stage(cfg, phase, task, limits) for phase in merger.phases)
     evaluator = config.build(cfg["evaluator"], "evaluator", task=task, pool=pool)
     mergers = Mergers(pool)
@@ -122,24 +122,6 @@ def _stage(cfg: Mapping[str, Any], phase: Phase, task: Task, limits: Mapping[str
 def _node(cfg: Mapping[str, Any], phase: Phase, noun: str) -> dict[str, Any]:
     """Return the options of a part of one search: the run's, and what is said of this search."""
     return {**cfg[noun], **cfg["stages"].get(phase.name, {}).get(noun, {})}
-
-
-def _check_stages(given: Any, names: Sequence[str]) -> None:
-    """Refuse options of searches that this run does not have."""
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"stages must be a mapping, got {given!r}; set stages")
-    for name, parts in given.items():
-        if name not in names:
-            raise ConfigError(
-                f"stages must name searches of this run ({', '.join(names)}), got {name}; "
-                "set stages"
-            )
-        for noun in parts if isinstance(parts, Mapping) else [parts]:
-            if noun not in ("optimizer", "fitness") or not isinstance(parts[noun], Mapping):
-                raise ConfigError(
-                    f"stages.{name} must hold options of optimizer or fitness, got {noun}; "
-                    f"set stages.{name}"
-                )
 
 
 def _check_whole(cfg: Mapping[str, Any], option: str, least: int) -> None:
@@ -238,23 +220,33 @@ def _check_items(parts: Parts, journal: Journal) -> None:
 def _check_sources(parts: Parts, journal: Journal) -> None:
     """Refuse to go on with other weights than the run was started with; name the first tensor."""
     recorded = result.fact(journal.record, "tensors") or {}
-    for source in parts.pool.members:
-        changed = differing(source.hashes, recorded.get(source.name, {}))
+    for name, hashes in _hashes(parts.pool).items():
+        changed = differing(hashes, recorded.get(name, {}))
         if changed:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise JournalError(
-                f"the weights of {source.name} are not those that {journal.folder} was started "
+                f"the weights of {name} are not those that {journal.folder} was started "
                 f"with ({changed[0]}{more}); restore them, or start a new run in another folder"
             )
+
+
+def _hashes(pool: Pool) -> dict[str, dict[str, str]]:
+    """Return the content hash of each tensor, by source: all that the models of a run hold."""
+    found = {source.name: source.hashes for source in pool.members}
+    if pool.vision is not None:
+        name = pool.vision.source.name
+        found[name] = found[name] | pool.vision.hashes
+    return found
 
 
 def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
     """Make again what someone deleted from a complete run."""
     folder, record = journal.folder, journal.record
     recipe = record.recipe(record.evaluation(record.roles()[WINNER, "test"]).recipe)
-    pictures = ["fitness.png", "genes.png", *(["path.png"] if hops(recipe.content) else [])]
-    if not all((folder / name).is_file() for name in pictures):
-        plots.plots(record)
+    wanted = ["fitness.png", "genes.png", *(["path.png"] if hops(recipe.content) else [])]
+    wanted += [examples.FILE] if record.examples() else []
+    if not all((folder / name).is_file() for name in wanted):
+        _draw(record)
     if (folder / "model").is_dir():
         return None
     parts = assemble(cfg)
@@ -282,9 +274,10 @@ def _work(
             parts.executor,
             trackers.update,
             search_items=cfg["baseline_items"],
+            examples=cfg["examples"],
         )
         winner = evolution.run(parts.stages, parts.baselines, cfg["finalists"])
-        plots.plots(journal.record)
+        _draw(journal.record)
         refused = _export(parts, journal, winner)
         journal.finish()
         content = result.write(journal.record)
@@ -297,6 +290,12 @@ def _work(
         parts.evaluator.close()
         trackers.finish(status, content)
     return refused
+
+
+def _draw(record: Record) -> None:
+    """Write what people look at: the pictures, and the page of examples."""
+    plots.plots(record)
+    examples.write(record, result.build(record))
 
 
 def _export(parts: Parts, journal: Journal, winner: Winner) -> MergeError | None:
@@ -336,7 +335,7 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "stages": canonical([stage.name for stage in parts.stages]),
         "versions": canonical({"evoforge": __version__, **{n: version(n) for n in LIBRARIES}}),
         "sources": canonical([source.facts for source in parts.pool.members]),
-        "tensors": canonical({source.name: source.hashes for source in parts.pool.members}),
+        "tensors": canonical(_hashes(parts.pool)),
         "items": parts.task.items_hash,
         "protocol": canonical(parts.task.told),
     }

@@ -4,7 +4,7 @@ Knows the parts by their interfaces; does not run anything.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,3 +102,29 @@ def stage_facts(stage: Stage) -> dict[str, Any]:
         **stage.merger.facts,
         **stage.facts,
     }
+
+
+def check_options(given: Any, names: Sequence[str]) -> None:
+    """Refuse options of searches that a run does not have.
+
+    Args:
+        given: the run's `stages`.
+        names: of its searches.
+
+    Raises:
+        ConfigError: what must be said otherwise.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"stages must be a mapping, got {given!r}; set stages")
+    for name, parts in given.items():
+        if name not in names:
+            raise ConfigError(
+                f"stages must name searches of this run ({', '.join(names)}), got {name}; "
+                "set stages"
+            )
+        for noun in parts if isinstance(parts, Mapping) else [parts]:
+            if noun not in ("optimizer", "fitness") or not isinstance(parts[noun], Mapping):
+                raise ConfigError(
+                    f"stages.{name} must hold options of optimizer or fitness, got {noun}; "
+                    f"set stages.{name}"
+                )

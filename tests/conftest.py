@@ -102,6 +102,22 @@ def pool(pico: dict[str, Path]) -> Pool:
 
 
 @pytest.fixture(scope="session")
+def vlms(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Path]]:
+    """Return what gives the folders `llm` and `vlm` of a family, made once: `vlms("llava")`."""
+    from tests.vlms import make_vlm
+
+    root = tmp_path_factory.mktemp("vlms")
+    made: dict[str, dict[str, Path]] = {}
+
+    def give(family: str) -> dict[str, Path]:
+        if family not in made:
+            made[family] = make_vlm(family, root / family)
+        return made[family]
+
+    return give
+
+
+@pytest.fixture(scope="session")
 def compose() -> Callable[..., dict[str, Any]]:
     """Return what composes the configuration as `python run.py OVERRIDES` does."""
     import hydra

@@ -34,7 +34,10 @@ def test_a_wrong_option_is_one_sentence_that_names_it(compose, override, message
         ("task.items.operations=[division]", "division"),
         ("task.items.search=many", "search must be a whole number, got 'many'; set task.items.sea"),
         ("task.language.rule=guess", "rule must be one of fasttext, script, both, got guess"),
-        ("+task.language.level=3", "language has the options code, rule, threshold, got level"),
+        (
+            "+task.language.level=3",
+            "language has the options code, rule, threshold, at_least, got level",
+        ),
         (
             "task.extraction=best",
             "extraction must be one of robust, continental, sakana, integer or null, got 'best'",

@@ -456,3 +456,32 @@ def test_baselines_answer_a_sample_of_a_large_search_part(search):
             for part in ("search", "select", "test")
         ]
         assert sizes == [5, 12, 12]
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(0, 0), (5, 5), (12, 12), (99, 12)])
+def test_some_test_items_are_kept_to_be_shown(search, asked, kept):
+    found = search()
+    executor = found.evolution().judging._executor
+    evolution = Evolution(found.journal, found.task, executor, examples=asked)
+    evolution.run(found.stages, {}, 1)
+    examples = found.record.examples()
+    items = {item.id: item for item in found.task.items("test")}
+    places = [list(items).index(example.item) for example in examples]
+    assert len(examples) == kept
+    assert places == sorted(set(places))
+    assert [example.question for example in examples] == [items[e.item].question for e in examples]
+
+
+def test_the_items_that_are_shown_do_not_depend_on_what_was_found(pico, tmp_path):
+    kept = []
+    for seed in (0, 1):
+        found = Search(pico, tmp_path / str(seed), seed=seed)
+        evolution = found.evolution()
+        evolution.examples = 4
+        evolution.show()
+        kept.append(found.record.examples())
+        found.journal.close()
+    assert kept[0] == kept[1]
+    # Neither the first ones nor the last ones.
+    ids = [item.id for item in found.task.items("test")]
+    assert [e.item for e in kept[0]] not in (ids[:4], ids[-4:])

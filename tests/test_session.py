@@ -1,6 +1,7 @@
 import json
 import shutil
 import time
+from functools import partial
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -70,6 +71,22 @@ def test_a_deleted_picture_of_the_path_is_drawn_again(run):
     assert (folder / "path.png").is_file()
 
 
+def test_the_page_of_examples_is_written_and_made_again(run):
+    page = run() / "examples.html"
+    record = Record.open(page.parent)
+    assert all(example.item in page.read_text("utf-8") for example in record.examples())
+    assert len(record.examples()) == 4
+    record.close()
+    page.unlink()
+    run()
+    assert page.is_file()
+
+
+def test_the_number_of_examples_is_checked(compose):
+    with pytest.raises(ConfigError, match="examples must be a whole number from 0 on, got -1"):
+        session.assemble(compose("examples=-1"))
+
+
 HYBRID = ["merge=ties_dfs", "merge.dfs.sources=[ja]"]
 
 
@@ -109,4 +126,22 @@ def test_a_source_that_changed_since_is_named_with_its_tensor(run, sources):
     tensors["model.norm.weight"][3] += 1e-3
     save_file(tensors, file, metadata={"format": "pt"})
     with pytest.raises(JournalError, match=r"weights of b are not those.*\(model.norm.weight\)"):
+        run()
+
+
+def test_a_tower_that_changed_since_is_refused(compose, vlms, tmp_path):
+    name = "multi_modal_projector.linear_1.weight"
+    folders = {kind: shutil.copytree(path, tmp_path / kind) for kind, path in vlms("llava").items()}
+    cfg = compose(*SMALL, "merge.sources=[vlm,llm]")
+    cfg["models"] = {
+        "_target_": "evoforge.models.pool.open_pool",
+        "sources": {kind: {"path": str(path)} for kind, path in folders.items()},
+    }
+    run = partial(session.run, cfg, tmp_path / "run", started=time.time(), may_exist=True)
+    run()
+    shutil.rmtree(tmp_path / "run" / "model")
+    tensors = load_file(folders["vlm"] / "model.safetensors")
+    tensors[name][0] += 1e-3
+    save_file(tensors, folders["vlm"] / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(JournalError, match=rf"weights of vlm are not those .*\({name}\)"):
         run()

@@ -4,9 +4,11 @@ Knows tasks and the token contract; how a model is run is the back end's affair.
 """
 
 import logging
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,21 @@ import torch
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._encode import Encoded, Encoder
+from evoforge.evaluator._eyes import on
 from evoforge.evaluator._live import LiveModel
 from evoforge.evaluator._plain import logits, logits_of
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
+from evoforge.evaluator._views import Views
 from evoforge.evaluator.base import Evaluator
 from evoforge.models.pool import Pool
 from evoforge.record import ItemResult
 from evoforge.task.base import PARTS, Item, Task
-from evoforge.task.request import Response
+from evoforge.task.request import Request, Response
 
 log = logging.getLogger(__name__)
+
+# Of each part so many pictures are looked at before the search.
+FIRST_PICTURES = 2
 
 
 class TokenEvaluator(Evaluator):
@@ -49,16 +56,42 @@ class TokenEvaluator(Evaluator):
         self.ends = end_tokens(pool, self.tokenizer)
         pad = self.tokenizer.pad_token_id
         self.pad = self.ends[0] if pad is None else pad
-        window = pool.reference.config.get("max_position_embeddings")
-        self._encoder = Encoder(self.tokenizer, end=self.ends[0], window=window)
+        window = pool.window
+        views = None if pool.vision is None else Views(pool)
+        self._encoder = Encoder(self.tokenizer, end=self.ends[0], window=window, views=views)
         self._encoded: dict[tuple[bool, str], Encoded] = {}
         for asking in filter(None, (task, task.proxy)):
             asking.prepare(self.tokenizer)
             for part in PARTS if asking is task else PARTS[:1]:
-                for item in asking.items(part):
-                    if not self._encoder.surely_fits(asking.request(item)):
-                        self._encode(asking, item)
+                self._look(asking, asking.items(part))
         self._warn(window)
+
+    def _look(self, task: Task, items: Sequence[Item]) -> None:
+        """Refuse what cannot be asked; to look at all pictures would take long."""
+        faults: dict[str, str] = {}
+        for item in items:
+            request = task.request(item)
+            self.refuse(item, request)
+            self._encoder.check(item.id, request, _option(item))
+            shown = request.picture
+            if shown and shown.digest not in faults and len(faults) < FIRST_PICTURES:
+                faults[shown.digest] = self._encode(task, item).fault
+            elif not self._encoder.surely_fits(request):
+                self._encode(task, item)
+        if faults and all(faults.values()):
+            raise ConfigError(
+                f"the first {len(faults)} pictures of the {items[0].part} part cannot be shown: "
+                f"{next(iter(faults.values()))}; set task.items, or models to a vision-language "
+                "model that takes such pictures"
+            )
+
+    def refuse(self, item: Item, request: Request) -> None:
+        """Refuse what the back end cannot be asked; most can be asked all.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        del item, request
 
     def _warn(self, window: int | None) -> None:
         """Say which items models cannot read, or answer, in full."""
@@ -99,7 +132,7 @@ class TokenEvaluator(Evaluator):
         self.load(candidate)
         merged = time.perf_counter()
         seconds["merge"] = merged - start
-        responses = self._respond([self._encode(task, item) for item in items])
+        responses = self._respond([self._shown(task, item) for item in items])
         generated = time.perf_counter()
         seconds["generate"] = generated - merged
         results = [_result(task, *pair) for pair in zip(items, responses, strict=True)]
@@ -109,15 +142,20 @@ class TokenEvaluator(Evaluator):
     def logits(self, candidate: Candidate, items: Sequence[Item]) -> list[torch.Tensor]:
         """Return what a candidate says of every next token; see `Evaluator.logits`."""
         self.live.write(candidate)
-        return [logits(self.live.model, self.prompt(item)) for item in items]
+        shown = [self._encode(self.task, item) for item in items]
+        return [logits(self.live.model, one.context, **self._seen(one)) for one in shown]
 
     def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
         """Return what the model of a folder says; see `Evaluator.logits_of`."""
-        return logits_of(folder, self.live.model, [self.prompt(item) for item in items])
+        shown = [self._encode(self.task, item) for item in items]
+        texts = [one.context for one in shown]
+        return logits_of(folder, self.live.model, texts, [self._seen(one) for one in shown])
 
-    def prompt(self, item: Item) -> tuple[int, ...]:
-        """Return the tokens that an item shows to the model before it answers."""
-        return self._encode(self.task, item).context
+    def _seen(self, one: Encoded) -> dict[str, torch.Tensor]:
+        """Return what a model takes for a picture beside tokens, the tower's pixels among it."""
+        if one.sight is None:
+            return {}
+        return on(self.live.model, {**one.sight.inputs, **one.sight.pixels()})
 
     def _encode(self, task: Task, item: Item) -> Encoded:
         key = (task is self.task, item.id)
@@ -129,18 +167,47 @@ class TokenEvaluator(Evaluator):
                 self._encoded[key] = found
         return found
 
+    def _shown(self, task: Task, item: Item) -> Encoded:
+        """Return an item in tokens; a picture that turns out not to fit fails its item alone."""
+        try:
+            return self._encode(task, item)
+        except ConfigError as error:
+            if item.picture is None:
+                raise
+            fault = f"no picture: {error}"
+        log.warning("the item %s gets no answer: %s", item.id, fault)
+        found = self._encoded[task is self.task, item.id] = self._encoder.blind(
+            task.request(item), fault
+        )
+        return found
+
     def _respond(self, encoded: Sequence[Encoded]) -> list[Response]:
         """Return the responses to requests, in order."""
-        prompts = [one.prompt for one in encoded if one.prompt]
+        asked = [one for one in encoded if not one.fault]
+        prompts = [one.prompt for one in asked if one.prompt]
         replies = iter(self.generate(prompts) if prompts else ())
-        questions = [question for one in encoded for question in one.questions]
+        questions = [question for one in asked for question in one.questions]
         likelihoods = iter(self.likelihoods(questions) if questions else ())
-        return [
-            self._written(one, next(replies))
-            if one.prompt
-            else _compared(one, [next(likelihoods) for _ in one.questions])
-            for one in encoded
+
+        def response(one: Encoded) -> Response:
+            if one.fault:
+                return self._unanswered(one)
+            if one.prompt:
+                return self._written(one, next(replies))
+            return _compared(one, [next(likelihoods) for _ in one.questions])
+
+        return [response(one) for one in encoded]
+
+    def _unanswered(self, one: Encoded) -> Response:
+        """Return what is worth least: nothing written, and no token likelier than any other."""
+        if one.prompt:
+            return Response(reason=one.fault)
+        guess = -math.log(len(self.tokenizer))
+        found = [
+            [Likelihood(len(tokens) * guess, greedy=False) for tokens in each.continuations]
+            for each in one.questions
         ]
+        return replace(_compared(one, found), reason=one.fault)
 
     def _written(self, one: Encoded, reply: Reply) -> Response:
         assert one.rule is not None

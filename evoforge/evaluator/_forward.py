@@ -37,6 +37,8 @@ def logits_at(
     def only(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         return (given[0][rows, columns].unsqueeze(0), *given[1:])
 
+    if hasattr(model.base_model, "rope_deltas"):
+        model.base_model.rope_deltas = None  # of what was read before
     head = model.get_output_embeddings()
     if head is None:
         logits: torch.Tensor = model(input_ids=tokens, **given).logits
@@ -44,6 +46,16 @@ def logits_at(
     with head.register_forward_pre_hook(only):
         logits = model(input_ids=tokens, **given).logits
     return logits[0]
+
+
+def shifts(model: Any, rows: int) -> list[int]:
+    """Return for each row that was read last how to get from numbers of tokens to their places.
+
+    Models whose pictures have places in two dimensions keep it for the tokens that follow.
+    """
+    kept = getattr(model.base_model, "rope_deltas", None)
+    found: list[int] = [0] * rows if kept is None else kept.flatten().tolist()
+    return found
 
 
 def padded(

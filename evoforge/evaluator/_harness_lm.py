@@ -30,12 +30,20 @@ class PlainLm(HFLM):  # type: ignore[misc]  # lm-eval has no types
         tokenizer: of the models.
         batch_size: sequences computed together.
         ends: tokens that end an answer, beside the tokenizer's own end token.
+        quick: see `Decoder`; of no account to lm-eval's own loops.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, batch_size: int, ends: Sequence[int] = ()
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        batch_size: int,
+        ends: Sequence[int] = (),
+        quick: bool = True,
     ) -> None:
         super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+        self._quick = quick
         self._ends = {*ends, tokenizer.eos_token_id} - {None}
 
     def ask(self, kind: str, instances: Sequence[Any]) -> None:
@@ -82,7 +90,11 @@ class QuickLm(PlainLm):
             for context, several in places.items()
         ]
         found = likelihoods(
-            self.model, questions, pad=self.tokenizer.pad_token_id, batch_size=self.batch_size
+            self.model,
+            questions,
+            pad=self.tokenizer.pad_token_id,
+            batch_size=self.batch_size,
+            quick=self._quick,
         )
         answers: list[Any] = [None] * len(requests)
         for several, likely in zip(places.values(), found, strict=True):
@@ -130,6 +142,7 @@ class QuickLm(PlainLm):
             ends=sorted(self._ends | ends),
             pad=self.tokenizer.pad_token_id,
             batch_size=self.batch_size,
+            quick=self._quick,
         )
         replies = decoder.generate(
             [Prompt(self._tokens(context)[-room:], limit, rule) for context in contexts]

@@ -6,6 +6,7 @@ values. Logits are made for the tokens whose probabilities count and for no othe
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from transformers.cache_utils import DynamicCache
 
 from evoforge.evaluator._attention import quick_steps
 from evoforge.evaluator._cache import Grid, holds_plain_keys
-from evoforge.evaluator._forward import logits_at, padded, takes
+from evoforge.evaluator._eyes import Eyes, shown
+from evoforge.evaluator._forward import logits_at, padded, shifts, takes
 from evoforge.evaluator._tokens import Likelihood, Question
 
 # Tokens that are read at once: more are no faster, and take more memory.
@@ -33,6 +35,7 @@ def likelihoods(
     pad: int,
     batch_size: int,
     quick: bool = True,
+    eyes: Eyes | None = None,
 ) -> list[list[Likelihood]]:
     """Return how likely each continuation of each question is, in order.
 
@@ -42,6 +45,7 @@ def likelihoods(
         pad: a token to fill rows with.
         batch_size: continuations that are read at once, but for those of one question.
         quick: whether a few tokens may attend by plain matrix products where `sdpa` is slow.
+        eyes: of the model, for contexts that show pictures.
     """
     answers: list[list[Likelihood]] = [[] for _ in questions]
     longest = max(map(_length, questions), default=0)
@@ -51,14 +55,15 @@ def likelihoods(
         rows = [(i, continuation) for i in group for continuation in questions[i].continuations]
         for start in range(0, len(rows), batch_size):
             chosen = rows[start : start + batch_size]
-            texts = [(questions[i].context, continuation) for i, continuation in chosen]
-            for (i, _), found in zip(chosen, _read_plainly(model, texts, pad), strict=True):
+            single = [replace(questions[i], continuations=(c,)) for i, c in chosen]
+            read = _read_plainly(model, single, pad, eyes)
+            for (i, _), found in zip(chosen, read, strict=True):
                 answers[i].append(_likelihood(found))
     shared = sorted({*range(len(questions))} - {*alone})
     with quick_steps(model) if quick else nullcontext(False) as quick:
         for group in _groups(questions, shared, batch_size):
-            read = _read_shared(model, [questions[i] for i in group], pad, quick)
-            for i, several in zip(group, read, strict=True):
+            together = _read_shared(model, [questions[i] for i in group], pad, quick, eyes)
+            for i, several in zip(group, together, strict=True):
                 answers[i] = [_likelihood(found) for found in several]
     return answers
 
@@ -70,13 +75,17 @@ def _length(question: Question) -> int:
 def _groups(
     questions: Sequence[Question], which: Sequence[int], batch_size: int
 ) -> Iterator[list[int]]:
-    """Give questions of like length together; the longest are first, should memory run out."""
+    """Give questions of like length together; the longest are first, should memory run out.
+
+    Of a group all show pictures, or none.
+    """
     group: list[int] = []
     rows = width = 0
-    for i in sorted(which, key=lambda i: -_length(questions[i])):
+    for i in sorted(which, key=lambda i: (_sees(questions[i]), -_length(questions[i]))):
         width = width or _length(questions[i])
         more = len(questions[i].continuations)
-        if group and (rows + more > batch_size or (len(group) + 1) * width > READ_TOGETHER):
+        full = rows + more > batch_size or (len(group) + 1) * width > READ_TOGETHER
+        if group and (full or _sees(questions[i]) != _sees(questions[group[0]])):
             yield group
             group, rows, width = [], 0, _length(questions[i])
         group.append(i)
@@ -85,10 +94,18 @@ def _groups(
         yield group
 
 
+def _sees(question: Question) -> bool:
+    return question.sight is not None
+
+
 def _read_plainly(
-    model: Any, texts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], pad: int
+    model: Any, questions: Sequence[Question], pad: int, eyes: Eyes | None
 ) -> list[list[Found]]:
-    """Return what is found for each token of continuations, in one pass over the whole texts."""
+    """Return what is found for each token of continuations, in one pass over the whole texts.
+
+    Each question has one.
+    """
+    texts = [(question.context, question.continuations[0]) for question in questions]
     # Of the last token nothing is asked.
     ids = padded([(*context, *continuation)[:-1] for context, continuation in texts], pad, model)
     rows = [row for row, (_, continuation) in enumerate(texts) for _ in continuation]
@@ -96,12 +113,13 @@ def _read_plainly(
         len(context) - 1 + i for context, continuation in texts for i in range(len(continuation))
     ]
     targets = [token for _, continuation in texts for token in continuation]
-    found = iter(_found(model, ids, rows, columns, targets, use_cache=False))
+    seen = shown(eyes, [question.sight for question in questions], ids.shape[1])
+    found = iter(_found(model, ids, rows, columns, targets, use_cache=False, **seen))
     return [[next(found) for _ in continuation] for _, continuation in texts]
 
 
 def _read_shared(
-    model: Any, questions: Sequence[Question], pad: int, quick: bool
+    model: Any, questions: Sequence[Question], pad: int, quick: bool, eyes: Eyes | None
 ) -> list[list[list[Found]]]:
     """Return what is found for each token of each continuation; contexts are read once."""
     cache = DynamicCache()
@@ -117,7 +135,9 @@ def _read_shared(
         [continuation[0] for continuation in continuations],
         past_key_values=cache,
         use_cache=True,
+        **shown(eyes, [question.sight for question in questions], ids.shape[1]),
     )
+    shift = shifts(model, len(questions))
     longer = [i for i, continuation in enumerate(continuations) if len(continuation) > 1]
     rests: dict[int, list[Found]] = {}
     if longer:
@@ -125,7 +145,8 @@ def _read_shared(
         lengths = [lasts[source] + 1 for source in sources]
         grid = Grid(len(sources), whole=quick)
         grid.admit(cache, sources, lengths)
-        found = _go_on(model, grid, lengths, [continuations[i] for i in longer], pad)
+        places = [length + shift[source] for length, source in zip(lengths, sources, strict=True)]
+        found = _go_on(model, grid, places, [continuations[i] for i in longer], pad)
         rests = dict(zip(longer, found, strict=True))
     answers: list[list[list[Found]]] = [[] for _ in questions]
     for i, row in enumerate(rows):
@@ -136,7 +157,7 @@ def _read_shared(
 def _go_on(
     model: Any,
     grid: Grid,
-    lengths: Sequence[int],
+    firsts: Sequence[int],
     continuations: Sequence[tuple[int, ...]],
     pad: int,
 ) -> list[list[Found]]:
@@ -145,13 +166,13 @@ def _go_on(
     Args:
         model: as transformers builds it.
         grid: a row for each continuation, which holds its context.
-        lengths: of the context of each continuation.
+        firsts: the place of the first token of each continuation.
         continuations: each of at least two tokens.
         pad: a token to fill rows with.
     """
-    ids = padded([c[:-1] for c in continuations], pad, model, before=max(lengths))
+    ids = padded([c[:-1] for c in continuations], pad, model, before=grid.end)
     grid.reserve(ids.shape[1])
-    places = torch.tensor(lengths)[:, None] + torch.arange(ids.shape[1])
+    places = torch.tensor(firsts)[:, None] + torch.arange(ids.shape[1])
     found = iter(
         _found(
             model,

@@ -13,6 +13,7 @@ from evoforge.errors import ConfigError, MergeError
 from evoforge.evaluator._hops import assemble
 from evoforge.models.layout import blocks_at, in_block, place
 from evoforge.models.pool import Pool
+from evoforge.models.settings import adapt
 from evoforge.models.slots import find_slots
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,8 @@ class Body:
         pool: says the architecture and the type of the weights.
         device: where the model lives.
         attention: as transformers names it; `auto` is its own choice for the architecture.
-        settings: in which its config.json differs from the reference's.
-        names: of the tensors that will be written, as in the checkpoints.
+        settings: in which its config.json differs from the pool's.
+        names: of the tensors that will be written, as the pool has them.
         part: the name of the only part to keep; empty for the whole model.
 
     Raises:
@@ -44,37 +45,24 @@ class Body:
         names: Sequence[str],
         part: str = "",
     ) -> None:
-        from transformers import AutoModelForCausalLM
-        from transformers.initialization import no_init_weights
-
-        reference = pool.reference
-        trust = reference.spec.trust_remote_code
-        config = pool.model_config()
-        for key, value in settings.items():
-            setattr(config, key, value)
-        chosen = None if attention == "auto" else attention
-        try:
-            # Every weight is written before it is used: drawing them first takes minutes at 7B.
-            with no_init_weights():
-                model = AutoModelForCausalLM.from_config(
-                    config, dtype=pool.dtype, attn_implementation=chosen, trust_remote_code=trust
-                )
-        except (ValueError, ImportError) as error:
-            raise ConfigError(
-                f"transformers cannot build {reference.name} with attention {attention}: {error}; "
-                "set evaluator.attention"
-            ) from error
-        model.tie_weights()  # part of drawing weights, which was left out
-        places = find_slots(model, names, reference.name)
+        vision = pool.vision
+        stored = {name: name if vision is None else vision.stored(name) for name in names}
+        frozen: Mapping[str, torch.Tensor] = {} if vision is None else vision.frozen
+        model = _unwritten(pool, attention, settings)
+        places = find_slots(model, [*stored.values(), *frozen], pool.reference.name)
         self.model: Any = model.get_submodule(part).eval().to(device)
         before = f"{part}." if part else ""
         state = self.model.state_dict(prefix=before, keep_vars=True)
-        self.at = blocks_at([slot.parameter for slot in places.values()])
+        self.at = blocks_at([places[name].parameter for name in stored.values()])
         self.slots: dict[str, torch.Tensor] = {
-            name: slot.of(state[slot.parameter])
-            for name, slot in places.items()
-            if slot.parameter in state
+            name: places[there].of(state[places[there].parameter])
+            for name, there in stored.items()
+            if places[there].parameter in state
         }
+        with torch.no_grad():
+            # What is around the language part is the same for all candidates.
+            for name in frozen if not part else ():
+                places[name].of(state[places[name].parameter]).copy_(frozen[name])
         self._written: dict[str, Hashable] = {}
 
     def write(self, candidate: Candidate, names: Sequence[str]) -> int:
@@ -103,6 +91,32 @@ class Body:
         candidate.write(name, slot)
 
 
+def _unwritten(pool: Pool, attention: str, settings: Mapping[str, Any]) -> Any:
+    """Return a model of a pool's settings whose weights are whatever the memory held."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.initialization import no_init_weights
+
+    kind = AutoModelForCausalLM if pool.vision is None else AutoModelForImageTextToText
+    config = pool.model_config()
+    adapt(config, settings)
+    try:
+        # Every weight is written before it is used: drawing them first takes minutes at 7B.
+        with no_init_weights():
+            model = kind.from_config(
+                config,
+                dtype=pool.dtype,
+                attn_implementation=None if attention == "auto" else attention,
+                trust_remote_code=pool.reference.spec.trust_remote_code,
+            )
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"transformers cannot build {pool.reference.name} with attention {attention}: {error}; "
+            "set evaluator.attention"
+        ) from error
+    model.tie_weights()  # part of drawing weights, which was left out
+    return model
+
+
 class LiveModel:
     """The model that answers: a candidate's weights, or a path through resident layers.
 
@@ -126,7 +140,7 @@ class LiveModel:
         self._others: dict[str, Body] = {}
         self._at = self._body.at
         self._own = self.model.get_submodule(self._at)
-        lists = pool.reference.per_layer
+        lists = pool.per_layer(pool.reference)
         self._own_settings = {"num_hidden_layers": len(self._own), **lists}
 
     @property
@@ -219,7 +233,8 @@ class LiveModel:
         above, _, name = self._at.rpartition(".")
         decoder = self.model.get_submodule(above)
         setattr(decoder, name, layers)
-        for key, value in settings.items():
-            setattr(self.model.config, key, value)
+        # The decoder of a larger model may have its settings as a copy.
+        for config in {id(c): c for c in (self.model.config, decoder.config)}.values():
+            adapt(config, settings)
         if hasattr(decoder, "has_sliding_layers"):
-            decoder.has_sliding_layers = "sliding_attention" in self.model.config.layer_types
+            decoder.has_sliding_layers = "sliding_attention" in decoder.config.layer_types

@@ -1,41 +1,65 @@
 """What back ends have in common: logits of a text, names of devices, full memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from evoforge.errors import ConfigError
+from evoforge.models.frame import sees
 
 Found = TypeVar("Found")
 
 
 @torch.inference_mode()
-def logits(model: Any, text: Sequence[int]) -> torch.Tensor:
-    """Return what a model says after each token of a text: (tokens, vocabulary), on the CPU."""
+def logits(model: Any, text: Sequence[int], **inputs: Any) -> torch.Tensor:
+    """Return what a model says after each token of a text: (tokens, vocabulary), on the CPU.
+
+    Args:
+        model: as transformers builds it.
+        text: tokens.
+        inputs: further arguments of the model, one row each, such as what it is shown.
+    """
     ids = torch.tensor([text], device=model.device)
-    found: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0].float().cpu()
+    found: torch.Tensor = model(input_ids=ids, use_cache=False, **inputs).logits[0].float().cpu()
     return found
 
 
-def logits_of(folder: Path, like: Any, texts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+def logits_of(
+    folder: Path,
+    like: Any,
+    texts: Sequence[Sequence[int]],
+    inputs: Sequence[Mapping[str, Any]] | None = None,
+) -> list[torch.Tensor]:
     """Return the same of the model of a folder, for each text.
 
     Args:
         folder: of a model.
         like: a model whose type, device and attention it gets.
         texts: tokens.
+        inputs: further arguments of the model for each text; None for none.
     """
-    from transformers import AutoModelForCausalLM
+    model = loaded(folder, like.dtype, like.config._attn_implementation).to(like.device)
+    more = inputs or [{} for _ in texts]
+    return [logits(model, text, **given) for text, given in zip(texts, more, strict=True)]
+
+
+def loaded(folder: Path, dtype: torch.dtype, attention: str) -> Any:
+    """Return the model of a folder, of text alone or of pictures too, ready to answer.
+
+    Args:
+        folder: of a model.
+        dtype: of its weights.
+        attention: as transformers names it.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.utils import logging as verbosity
 
     verbosity.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=like.dtype, attn_implementation=like.config._attn_implementation
-    )
-    model = model.eval().to(like.device)
-    return [logits(model, text) for text in texts]
+    pictures = sees(AutoConfig.from_pretrained(folder))
+    kind = AutoModelForImageTextToText if pictures else AutoModelForCausalLM
+    return kind.from_pretrained(folder, dtype=dtype, attn_implementation=attention).eval()
 
 
 def device_of(wanted: str) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from evoforge.candidate import Candidate
+from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import TokenEvaluator
 from evoforge.evaluator._decode import Decoder
+from evoforge.evaluator._eyes import Eyes
 from evoforge.evaluator._likelihood import likelihoods
 from evoforge.evaluator._live import LiveModel
 from evoforge.evaluator._plain import check_count, device_of, or_halve
@@ -35,6 +37,8 @@ class Hf(TokenEvaluator):
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...; auto is cuda where there is one.
         attention: `auto` (what transformers takes for the architecture, with quicker steps for
             `sdpa` on a CPU), or as transformers names it: `sdpa`, `eager`, `flash_attention_2`.
+        feature_cache_gb: main memory for what a vision tower says of pictures, in gibibytes, above
+            0; pictures that it does not hold are looked at anew.
 
     Raises:
         ConfigError: an option makes no sense, or a prompt does not fit into the context.
@@ -48,12 +52,20 @@ class Hf(TokenEvaluator):
         batch_size: int = 128,
         device: str = "auto",
         attention: str = "auto",
+        feature_cache_gb: float = 4.0,
     ) -> None:
         super().__init__(task, pool)
         check_count("batch_size", batch_size)
+        if feature_cache_gb <= 0:
+            raise ConfigError(
+                f"feature_cache_gb must be above 0, got {feature_cache_gb}; "
+                "set evaluator.feature_cache_gb"
+            )
         self.batch_size = batch_size
         self._quick = attention == "auto"
         self.live = LiveModel(pool, device=device_of(device), attention=attention)
+        limit = feature_cache_gb * 2**30
+        self._eyes = None if pool.vision is None else Eyes(self.live.model, limit=limit)
         _warn_of_slow_type(self.live.model)
 
     def load(self, candidate: Candidate) -> None:
@@ -70,6 +82,7 @@ class Hf(TokenEvaluator):
                 pad=self.pad,
                 batch_size=batch_size,
                 quick=self._quick,
+                eyes=self._eyes,
             )
             return decoder.generate(prompts)
 
@@ -85,6 +98,7 @@ class Hf(TokenEvaluator):
                 pad=self.pad,
                 batch_size=batch_size,
                 quick=self._quick,
+                eyes=self._eyes,
             )
 
         return or_halve(ask, self.batch_size)

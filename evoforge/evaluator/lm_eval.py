@@ -75,7 +75,13 @@ class LmEval(Evaluator):
         make = QuickLm if back_end == "evoforge" else PlainLm
         ends = end_tokens(pool, pool.tokenizer)
         with quiet(*LOUD):
-            self._lm = make(self.live.model, pool.tokenizer, batch_size=batch_size, ends=ends)
+            self._lm = make(
+                self.live.model,
+                pool.tokenizer,
+                batch_size=batch_size,
+                ends=ends,
+                quick=attention == "auto",
+            )
 
     def answer(
         self, task: Task, candidate: Candidate, items: Sequence[Item], seconds: dict[str, float]

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import TokenEvaluator
+from evoforge.evaluator._by_transformers import is_plain
 from evoforge.evaluator._live import LiveModel
 from evoforge.evaluator._plain import check_count, device_of
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.evaluator._vllm_engine import Settings, import_vllm
 from evoforge.evaluator._vllm_host import Host
 from evoforge.models.pool import Pool
-from evoforge.task.base import Task
+from evoforge.task.base import Item, Task
+from evoforge.task.request import Generate, Request
 
 
 class Vllm(TokenEvaluator):
@@ -39,8 +41,8 @@ class Vllm(TokenEvaluator):
             the start; None for on a CPU only, where they gain nothing.
 
     Raises:
-        ConfigError: vLLM is not installed, an option makes no sense, or a prompt does not fit into
-            the context.
+        ConfigError: vLLM is not installed, an option makes no sense, a prompt does not fit into
+            the context, or there are pictures, beams or penalties.
     """
 
     def __init__(
@@ -58,6 +60,11 @@ class Vllm(TokenEvaluator):
         enforce_eager: bool | None = None,
     ) -> None:
         import_vllm()
+        if pool.vision is not None:
+            raise ConfigError(
+                f"evaluator vllm runs no vision-language models, and {pool.vision.source.name} is "
+                "one; set evaluator=hf"
+            )
         super().__init__(task, pool)
         check_count("batch_size", batch_size)
         check_count("max_model_len", max_model_len)
@@ -71,7 +78,7 @@ class Vllm(TokenEvaluator):
             raise ConfigError(
                 f"kv_cache_gib must be above 0, got {kv_cache_gib}; set evaluator.kv_cache_gib"
             )
-        own = pool.reference.config.get("max_position_embeddings")
+        own = pool.window
         windows = [each for each in (own, max_model_len) if each is not None]
         self._settings = Settings(
             dtype=pool.dtype_name,
@@ -99,6 +106,19 @@ class Vllm(TokenEvaluator):
         self._check_lengths([len(q.context) + max(map(len, q.continuations)) for q in questions])
         with self._host.engine() as engine:
             return engine.likelihoods(questions)
+
+    def refuse(self, item: Item, request: Request) -> None:
+        """Refuse pictures, beams and penalties; see `TokenEvaluator.refuse`."""
+        if request.picture is not None:
+            raise ConfigError(
+                f"evaluator vllm shows no pictures, and {item.id} has one; set evaluator=hf"
+            )
+        if isinstance(request, Generate) and not is_plain(request):
+            raise ConfigError(
+                f"evaluator vllm knows no beams and no repetition penalty, and {item.id} asks for "
+                f"{request.beams} and {request.repetition_penalty}; set evaluator=hf, or "
+                "task.beams=1 and task.repetition_penalty=1"
+            )
 
     def close(self) -> None:
         """Give the engine's memory back."""

@@ -29,6 +29,8 @@ HEAD = "lm_head.weight"
 # Architectures whose blocks normalise their input only, with norms that are multiplied by their
 # weights as they are: what a test has shown to fold. Their tensors are called:
 FOLDABLE = ("llama", "mistral", "ministral", "qwen2", "qwen3", "phi3", "smollm3", "granite")
+# Language parts of a kind of their own, with the blocks of one of these.
+FOLDABLE_PARTS = ("qwen2_vl_text", "qwen2_5_vl_text")
 ATTENTION_OUT = "self_attn.o_proj."
 MLP_OUT = "mlp.down_proj."
 INPUT_NORMS = ("input_layernorm.weight", "post_attention_layernorm.weight")
@@ -110,6 +112,11 @@ class PathCandidate:
         self._unties = self._start != 1.0 and HEAD not in self._head.names
         if any(hop.scale != 1.0 for hop in self.hops):
             check_foldable(pool)
+        if pool.vision is not None and self._start != 1.0:
+            raise ConfigError(
+                f"the scale of the first hop must be 1 where models see pictures, got {self._start}"
+                ": it goes into the embeddings, and what is seen of a picture does not"
+            )
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -213,14 +220,14 @@ def _member(
 ) -> Member:
     if "recipe" in ref:
         # A merge of weights has the blocks that the reference has.
-        return _as_member(inner(Recipe(ref["recipe"])), pool.reference)
+        return _as_member(inner(Recipe(ref["recipe"])), pool.reference, pool)
     pool.check_hash(ref, recipe.hash)
     source = pool.member(ref["name"])
-    return _as_member(Whole(pool, source.name), source)
+    return _as_member(Whole(pool, source.name), source, pool)
 
 
-def _as_member(candidate: Candidate, source: Source) -> Member:
-    return Member(candidate, source.num_layers, source.per_layer)
+def _as_member(candidate: Candidate, source: Source, pool: Pool) -> Member:
+    return Member(candidate, source.num_layers, pool.per_layer(source))
 
 
 def _endings(head: Candidate, tail: Candidate) -> frozenset[str]:
@@ -262,10 +269,13 @@ def check_foldable(pool: Pool) -> None:
     Raises:
         ConfigError: the architecture is none of those that are known to fold.
     """
-    kind = pool.reference.config.get("model_type")
-    if kind not in FOLDABLE:
+    # The model that sees may do more in its layers than the text model that leads.
+    runs = pool.reference if pool.vision is None else pool.vision.source
+    kind = runs.config.get("model_type")
+    known = (*FOLDABLE, *FOLDABLE_PARTS)
+    if kind not in known:
         raise ConfigError(
-            f"scales are known to fold into {', '.join(FOLDABLE)}, got {kind}; set merge.scale=none"
+            f"scales are known to fold into {', '.join(known)}, got {kind}; set merge.scale=none"
         )
 
 

@@ -30,8 +30,11 @@ def mergekit_config(candidate: Candidate, recipe: Recipe, pool: Pool) -> str | N
     Returns:
         YAML text, two documents for a path through a merge; None where mergekit cannot make it: a
         method or an option that it does not have, a path whose fold needs a tensor of its own (an
-        untied output embedding), or whose embeddings are brought to another vocabulary.
+        untied output embedding), or whose embeddings are brought to another vocabulary, and a
+        model that sees pictures, of which it would merge tower and projector too.
     """
+    if pool.vision is not None:
+        return None
     walk = candidate.walk
     if walk is None:
         found = merge(recipe, pool)

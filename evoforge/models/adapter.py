@@ -12,7 +12,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,13 +119,22 @@ class Adapter:
         """What the adapter calls the model that it was trained on."""
         return str(self.settings.get("base_model_name_or_path") or "")
 
-    def changes(self, base: Tensors, base_name: str, *, tied: bool) -> dict[str, Change]:
+    def changes(
+        self,
+        base: Tensors,
+        base_name: str,
+        *,
+        tied: bool,
+        plain: Callable[[str], str | None] | None = None,
+    ) -> dict[str, Change]:
         """Return what the adapter does to the tensors of a base.
 
         Args:
             base: the base's weights.
             base_name: the base, for errors.
             tied: whether the base's output embedding is its embedding.
+            plain: returns what the base calls a tensor, or None if it is not of its language
+                part; for a base that sees pictures.
 
         Raises:
             PoolError: the adapter is of another base.
@@ -133,9 +142,11 @@ class Adapter:
         found: dict[str, Change] = {}
         for module, parts in self._modules().items():
             for ending, change in self._module(module, parts).items():
-                name = _known(f"{module}{ending}", base)
-                if name is None and tied and place(f"{module}{ending}") == HEAD:
-                    name = f"{module}{ending}"
+                full = f"{module}{ending}"
+                full = full if plain is None else self._plain(full, plain)
+                name = _known(full, base)
+                if name is None and tied and place(full) == HEAD:
+                    name = full
                 elif name is None:
                     raise PoolError(
                         f"{self.name} does not fit {base_name}, which has no tensor "
@@ -152,6 +163,16 @@ class Adapter:
                 found[name] = change
         found = self._tied(found) if tied else found
         return {name: new for name, old in found.items() if (new := _own(old, base[name])).parts}
+
+    def _plain(self, name: str, plain: Callable[[str], str | None]) -> str:
+        """Return what a base that sees pictures calls a tensor of its language part."""
+        found = plain(name)
+        if found is None:
+            raise PoolError(
+                f"{self.name} changes {name}, which is not of the language part that is merged; "
+                "merge it into its base with peft and give the folder"
+            )
+        return found
 
     def _modules(self) -> dict[str, dict[str, torch.Tensor]]:
         """Return what is stored for each module."""

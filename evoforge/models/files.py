@@ -14,6 +14,8 @@ ZOO = Path(__file__).parents[1] / "zoo"
 WANTED = ["*.safetensors", "*.json", "tokenizer.model", "*.jinja", "README.md"]
 # Second copies of the same weights in other formats.
 UNWANTED = ["consolidated*", "original/*", "*/*"]
+# Characters of another library's error that are passed on.
+LONGEST = 200
 PICKLED = ["pytorch_model*.bin", "adapter_model.bin"]
 
 
@@ -60,6 +62,8 @@ def from_hub(
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
+    """Return the first line of what an error says, or the next one where that only announces it."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    line = lines[1].strip() if lines[0].endswith(":") and len(lines) > 1 else lines[0]
+    # transformers lists all models that it knows.
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

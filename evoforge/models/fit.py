@@ -3,12 +3,13 @@
 Knows which settings must agree; does not know how anything is merged.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from evoforge.errors import PoolError
 from evoforge.models.aligned import indexed
 from evoforge.models.layout import block_tensors
+from evoforge.models.settings import common_differences
 from evoforge.models.source import PER_LAYER, Source
 from evoforge.models.tokenizer import difference, tokenizer_of
 from evoforge.models.weights import Tensors
@@ -44,6 +45,10 @@ OUTSIDE_BLOCKS = {
 }
 
 
+# Says whether the user chose between these two values of a setting.
+Chosen = Callable[[str, Any, Any], bool]
+
+
 def check_weights(
     source: Source,
     first: Source,
@@ -51,6 +56,7 @@ def check_weights(
     tensors: Callable[[Source], Tensors],
     ignore: Collection[str],
     aligned: bool,
+    chosen: Chosen | None = None,
 ) -> None:
     """Make sure that the weights of two sources can be merged with each other.
 
@@ -60,12 +66,13 @@ def check_weights(
         tensors: gives a source's weights as they are merged.
         ignore: settings that may differ.
         aligned: whether the weights are brought to a chosen vocabulary.
+        chosen: where one of the two sees pictures, see `Choice.accepts`.
 
     Raises:
         PoolError: the first difference, and what to do.
     """
     free = {*INDIFFERENT, *ignore, *(OF_VOCABULARY if aligned else ())}
-    for setting, mine, other in _differences(source, first, free):
+    for setting, mine, other in _differences(source, first, free, chosen):
         raise PoolError(
             f"{source.name} does not fit {first.name}: {setting} is {other} against {mine}; "
             f"{_remedy(setting, source, first)}accept what {first.name} has with "
@@ -82,12 +89,33 @@ def check_weights(
 
 
 def _differences(
-    source: Source, first: Source, free: Collection[str]
+    source: Source, first: Source, free: Collection[str], chosen: Chosen | None
 ) -> Iterator[tuple[str, Any, Any]]:
     mine, other = first.config, source.config
+    if source.sees != first.sees:
+        yield from _kinds(mine, other, free)
+        # A language part may have settings of a class of its own: only what both have can differ.
+        for setting, own, others in common_differences(mine, other, free):
+            if chosen is None or not chosen(setting, own, others):
+                yield setting, own, others
+        return
     for setting in sorted({*mine, *other} - set(free)):
         if mine.get(setting) != other.get(setting):
             yield setting, mine.get(setting), other.get(setting)
+
+
+def _kinds(
+    mine: Mapping[str, Any], other: Mapping[str, Any], free: Collection[str]
+) -> Iterator[tuple[str, Any, Any]]:
+    """Give the kinds of a language part and a text model that differ, where both are text models'.
+
+    What one kind has and another has not, such as the multipliers of Granite, is in no weight.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
+
+    kinds = mine["model_type"], other["model_type"]
+    if kinds[0] != kinds[1] and all(kind in KNOWN for kind in kinds) and "model_type" not in free:
+        yield "model_type", *kinds
 
 
 def _choices(source: Source, first: Source) -> str:
@@ -138,8 +166,19 @@ def _other_sizes(name: str, source: Source, first: Source) -> str:
     return "take a source of the same sizes"
 
 
-def check_path(first: Source, others: Collection[Source], ignore: Collection[str]) -> None:
+def check_path(
+    first: Source,
+    others: Collection[Source],
+    ignore: Collection[str],
+    chosen: Chosen | None = None,
+) -> None:
     """Make sure that layers of these sources can follow each other; the first one leads.
+
+    Args:
+        first: gives embeddings and settings.
+        others: give layers.
+        ignore: settings that may differ.
+        chosen: where only some see pictures, see `Choice.accepts`.
 
     Raises:
         PoolError: a difference between two sources that changes what a block is.
@@ -147,7 +186,7 @@ def check_path(first: Source, others: Collection[Source], ignore: Collection[str
     _check_lists(first)
     for source in others:
         for setting, mine, other in _differences(
-            source, first, {*INDIFFERENT, *ignore, *OUTSIDE_BLOCKS}
+            source, first, {*INDIFFERENT, *ignore, *OUTSIDE_BLOCKS}, chosen
         ):
             raise PoolError(
                 f"{source.name} cannot share a path with {first.name}: {setting} is {other} "

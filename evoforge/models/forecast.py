@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from evoforge.errors import PoolError
+from evoforge.models.frame import sees
 from evoforge.models.spec import SourceSpec
 from evoforge.models.weights import INDEX, PICKLED_INDEX, PICKLED_SINGLE, SINGLE
 
@@ -140,12 +141,13 @@ def _counted(spec: SourceSpec) -> Size | None:
     if path is None or spec.adapter_of is not None:
         return None
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     try:
         config = AutoConfig.from_pretrained(path.parent)
+        kind = AutoModelForImageTextToText if sees(config) else AutoModelForCausalLM
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
+            model = kind.from_config(config)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # opening it says why
     stored = sum(weight.numel() for weight in model.parameters()) * _bits(_json(path)) // 8
@@ -153,18 +155,27 @@ def _counted(spec: SourceSpec) -> Size | None:
 
 
 def _model(hub: Sequence[SourceSpec], sizes: Mapping[str, Size], dtype: str) -> int:
-    """Return the bytes of one merged model: as many weights as the base's, in their own type."""
+    """Return the bytes of one merged model: as many weights as the base's, in their own type.
+
+    Where a model sees pictures, its weights: merged models have its tower and projector too.
+    """
     whole = [spec for spec in hub if spec.adapter_of is None and spec.name in sizes]
     if not whole:
         return 0
     base = next((spec for spec in whole if spec.role == "base"), whole[0])
-    path = _file(base, "config.json")
-    own = _bits(_json(path)) if path else 16
+    base = next((spec for spec in whole if "vision_config" in _config(spec)), base)
+    own = _bits(_config(base))
     return sizes[base.name].stored * BITS.get(dtype, own) // own
 
 
 def _bits(config: Mapping[str, Any]) -> int:
     return BITS.get(str(config.get("dtype") or config.get("torch_dtype")), 16)
+
+
+def _config(spec: SourceSpec) -> dict[str, Any]:
+    """Return the settings in the hub's cache, or none."""
+    path = _file(spec, "config.json")
+    return {} if path is None else _json(path)
 
 
 def _file(spec: SourceSpec, name: str) -> Path | None:

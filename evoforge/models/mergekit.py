@@ -18,6 +18,7 @@ def open_mergekit(
     ignore: Sequence[str] = (),
     truncate: bool = False,
     memory: Literal["check", "ignore"] = "check",
+    vision: Mapping[str, Any] | None = None,
 ) -> Pool:
     """Open the models of a mergekit file.
 
@@ -31,6 +32,7 @@ def open_mergekit(
         ignore: see `Pool`.
         truncate: see `Pool`.
         memory: see `open_pool`.
+        vision: see `open_pool`.
 
     Raises:
         ConfigError: the file cannot be used.
@@ -50,6 +52,7 @@ def open_mergekit(
             truncate=truncate,
             pad_to_multiple_of=document.pad_to_multiple_of,
             memory=memory,
+            vision=vision,
         )
     except ConfigError as error:
         # What cannot be opened is named in the file, not among the options.

@@ -12,9 +12,12 @@ import torch
 from evoforge.errors import ConfigError, PoolError
 from evoforge.models.fit import check_path, check_weights
 from evoforge.models.forecast import check_memory
+from evoforge.models.opening import open_source
 from evoforge.models.resident import Resident
-from evoforge.models.source import Source, open_source
-from evoforge.models.spec import SourceSpec
+from evoforge.models.settings import adapt
+from evoforge.models.source import Source
+from evoforge.models.spec import spec_of
+from evoforge.models.vision import Vision, open_vision
 from evoforge.models.vocabulary import Alignment
 from evoforge.models.weights import Tensors
 
@@ -40,9 +43,11 @@ class Pool:
         truncate: whether to cut all embeddings to the rows that all sources have.
         pad_to_multiple_of: what the number of rows of embeddings is padded up to a multiple of.
         lead: the source that settings and tokenizer come from, if it is not the base.
+        vision: what merged models see with; None to find it, should a source see pictures.
 
     Raises:
         ConfigError: an option makes no sense.
+        PoolError: a source sees pictures and its settings differ from a text model's.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Pool:
         truncate: bool = False,
         pad_to_multiple_of: int | None = None,
         lead: str | None = None,
+        vision: Vision | None = None,
     ) -> None:
         self.members = tuple(sources)
         bases = [source for source in sources if source.spec.role == "base"]
@@ -86,15 +92,24 @@ class Pool:
                 f"dtype must be auto, {', '.join(DTYPES)}, got {dtype}; set models.dtype"
             )
         self.dtype_name = self._own_dtype() if dtype == "auto" else dtype
+        self.vision = vision or open_vision(self.members, self.base)
 
     @property
     def reference(self) -> Source:
-        """The source that settings come from: the lead, else the base, else the first source."""
+        """The source that is merged into: the lead, else the base, else the first source.
+
+        Settings and tokenizer come from it, unless merged models see pictures (`vision`).
+        """
         return self._lead or self.base or self.sources[0]
+
+    @property
+    def _giver(self) -> Source:
+        """The source that settings and tokenizer come from."""
+        return self.reference if self.vision is None else self.vision.source
 
     def led_by(self, name: str) -> "Pool":
         """Return the same sources with another reference."""
-        led = Pool(self.members, **self._given, lead=name)
+        led = Pool(self.members, **self._given, lead=name, vision=self.vision)
         led._alignment = self._alignment  # the same weights, made once
         return led
 
@@ -127,27 +142,57 @@ class Pool:
         `truncate`, `pad_to_multiple_of`, `digest` of the tokens in order, and the `members` that
         rows may come from.
         """
-        return self._alignment.facts(self.reference) if self._alignment.asked else None
+        return self._alignment.facts(self._giver) if self._alignment.asked else None
 
     def model_config(self) -> Any:
         """Return the settings of merged models: a transformers configuration, made anew.
 
         They are the reference's, with the number of rows and the special tokens of the chosen
-        vocabulary.
+        vocabulary; of models that see pictures the whole of `vision`'s.
         """
-        config = self.reference.model_config()
-        for key, value in self._alignment.settings(self.reference).items():
+        vision = self.vision
+        config = self.reference.model_config() if vision is None else vision.model_config()
+        for key, value in self._alignment.settings(self._giver).items():
             for part in (config, config.get_text_config()):
-                if hasattr(part, key):
+                if key in vars(part):
                     setattr(part, key, value)
+        if vision is not None:
+            adapt(config, self._sizes)
+            for key, number in self._picture_ids.items():
+                setattr(config, key, number)
         return config
+
+    @property
+    def _sizes(self) -> dict[str, Any]:
+        """The settings that are the reference's whatever it is merged into: what it has of what."""
+        return {
+            "num_hidden_layers": self.reference.num_layers,
+            "tie_word_embeddings": bool(self.reference.config.get("tie_word_embeddings")),
+            "vocab_size": self._alignment.rows(self.reference),
+            **self.per_layer(self.reference),
+        }
+
+    def per_layer(self, source: Source) -> dict[str, list[Any]]:
+        """Return the settings of a source that have a value for each block, as they were chosen."""
+        lists = source.per_layer
+        return lists if self.vision is None else self.vision.choice.lists(lists)
+
+    @cached_property
+    def _picture_ids(self) -> dict[str, int]:
+        return {} if self.vision is None else self.vision.ids(self.tokenizer)
+
+    @cached_property
+    def window(self) -> int | None:
+        """The tokens that merged models read at most; None where the settings do not say."""
+        text = self.model_config().get_text_config()
+        return getattr(text, "max_position_embeddings", None)
 
     def generation_settings(self) -> dict[str, Any] | None:
         """Return the content of generation_config.json of merged models, or None without one.
 
         It is the reference's, with the special tokens of the chosen vocabulary.
         """
-        return self._alignment.generation_settings(self.reference)
+        return self._alignment.generation_settings(self._giver)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -157,7 +202,8 @@ class Pool:
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that merged models are used with."""
-        return self._alignment.tokenizer(self.reference)
+        found = self._alignment.tokenizer(self._giver)
+        return found if self.vision is None else self.vision.dressed(found)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -214,7 +260,7 @@ class Pool:
             PoolError: its embeddings do not fit its tokenizer, or no tokenizer takes all tokens.
         """
         if self._alignment.asked:
-            _ = self._alignment.tensors(self.reference), self.tokenizer
+            _ = self._alignment.tensors(self.reference), self.tokenizer, self._picture_ids
 
     @property
     def tokenizer_source(self) -> str:
@@ -222,7 +268,7 @@ class Pool:
 
         For the tokens of all sources that is the one whose own keep their numbers.
         """
-        return (self._alignment.home or self.reference).name
+        return (self._alignment.home or self._giver).name
 
     def check_layers(self, names: Sequence[str]) -> None:
         """Make sure that layers of these sources can follow each other; the first one leads.
@@ -231,7 +277,10 @@ class Pool:
             PoolError: a difference between two sources that changes what a block is.
         """
         first, *others = map(self.member, names)
-        check_path(first, others, self.ignore)
+        if self.vision is not None and not first.sees and self._alignment.home is None:
+            self.vision.check_words(first)
+        chosen = None if self.vision is None else self.vision.choice.accepts
+        check_path(first, others, self.ignore, chosen)
 
     def _check(self, source: Source) -> None:
         check_weights(
@@ -240,6 +289,7 @@ class Pool:
             tensors=self._alignment.tensors,
             ignore=self.ignore,
             aligned=self._alignment.home is not None or self._alignment.truncate,
+            chosen=None if self.vision is None else self.vision.choice.accepts,
         )
 
 
@@ -252,6 +302,7 @@ def open_pool(
     truncate: bool = False,
     pad_to_multiple_of: int | None = None,
     memory: Literal["check", "ignore"] = "check",
+    vision: Mapping[str, Any] | None = None,
 ) -> Pool:
     """Open the sources of the `models` options and check them.
 
@@ -263,12 +314,15 @@ def open_pool(
         truncate: see `Pool`.
         pad_to_multiple_of: see `Pool`.
         memory: whether models of the hub that need more than is free are refused unfetched.
+        vision: what merged models see with, where a source sees pictures: `source` (its name),
+            `from` (whose settings count where it differs from a text model: `vlm`, `llm`, or a
+            mapping of settings to these), `model_type` (`llava` to run LLaVA-NeXT as LLaVA).
 
     Raises:
         ConfigError: an option is unknown or makes no sense.
         PoolError: a source cannot be read or held, or does not fit the others.
     """
-    specs = {str(name): _spec(str(name), options) for name, options in sources.items()}
+    specs = {str(name): spec_of(str(name), options) for name, options in sources.items()}
     if memory == "check":
         check_memory(specs.values(), dtype)
     models = {name: open_source(spec) for name, spec in specs.items() if spec.adapter_of is None}
@@ -283,6 +337,7 @@ def open_pool(
                 f"{spec.adapter_of}; set models.sources.{name}.adapter_of"
             )
         opened.append(open_source(spec, models[spec.adapter_of]))
+    base = next((source for source in opened if source.spec.role == "base"), None)
     return Pool(
         opened,
         tokenizer=tokenizer,
@@ -290,21 +345,5 @@ def open_pool(
         ignore=ignore,
         truncate=truncate,
         pad_to_multiple_of=pad_to_multiple_of,
+        vision=open_vision(opened, base, vision),
     )
-
-
-def _spec(name: str, options: Any) -> SourceSpec:
-    """Return what the user says of a source."""
-    known = set(SourceSpec.__dataclass_fields__) - {"name"}
-    if not isinstance(options, Mapping):
-        raise ConfigError(
-            f"a source is written {{path: ...}}, got {options!r}; set models.sources.{name}.path"
-        )
-    if unknown := sorted(set(options) - known):
-        raise ConfigError(
-            f"a source has the options {', '.join(sorted(known))}, got {unknown[0]}; "
-            f"set models.sources.{name}"
-        )
-    if "path" not in options:
-        raise ConfigError(f"a source needs a path; set models.sources.{name}.path")
-    return SourceSpec(name, **options)

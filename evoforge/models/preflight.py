@@ -3,7 +3,7 @@
 Reads every tensor once, in blocks; keeps nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import torch
@@ -12,6 +12,7 @@ from evoforge.errors import PoolError
 from evoforge.models.forecast import WORKING
 from evoforge.models.pool import Pool
 from evoforge.models.source import Source
+from evoforge.models.vision import Difference
 from evoforge.models.weights import Tensors
 
 # Elements looked at together: small enough for the caches.
@@ -57,11 +58,15 @@ class Preflight:
         rows: one for each source, base first if there is one.
         needed: bytes for the sources, one model, and work.
         available: bytes of memory that are free now.
+        differences: in what the source that sees and the text model differ, and what was chosen.
+        frozen: number of weights around the language part, which are never merged.
     """
 
     rows: tuple[SourceCheck, ...]
     needed: int
     available: int
+    differences: tuple[Difference, ...] = ()
+    frozen: int = 0
 
 
 def preflight(pool: Pool, num_models: int = 1) -> Preflight:
@@ -98,7 +103,12 @@ def preflight(pool: Pool, num_models: int = 1) -> Preflight:
     rows = [_row(pool, i, norms, cosines, own, changed, against) for i in range(count)]
     if pool.base is not None:
         rows.insert(0, _base_row(pool.base))
-    return Preflight(tuple(rows), needed(pool, num_models), psutil.virtual_memory().available)
+    found = Preflight(tuple(rows), needed(pool, num_models), psutil.virtual_memory().available)
+    if pool.vision is None:
+        return found
+    differences = pool.vision.differences(pool.model_config(), pool.tokenizer)
+    frozen = _parameters(pool.vision.frozen)
+    return replace(found, differences=tuple(differences), frozen=frozen)
 
 
 def _shared(pool: Pool) -> list[str]:
@@ -113,8 +123,11 @@ def _shared(pool: Pool) -> list[str]:
 
 
 def _check_finite(pool: Pool) -> None:
-    for source in pool.members:
-        for name, tensor in source.stored.items():
+    given = [(source, source.stored) for source in pool.members]
+    if pool.vision is not None:
+        given.append((pool.vision.source, pool.vision.frozen))
+    for source, tensors in given:
+        for name, tensor in tensors.items():
             flat = tensor.reshape(-1)
             if not all(torch.isfinite(flat[i : i + BLOCK]).all() for i in _starts(flat)):
                 raise PoolError(
@@ -131,7 +144,13 @@ def needed(pool: Pool, num_models: int = 1) -> int:
     """Return the bytes of memory a run takes: the sources, the models that answer, and work."""
     sources = sum(_size(pool, source) for source in pool.members)
     weights = _parameters(pool.tensors(pool.reference.name))
-    return sources + num_models * weights * pool.dtype.itemsize + WORKING
+    frozen = 0
+    if pool.vision is not None:
+        # What is around the language part is read once, and is in the one model that answers.
+        frozen = _parameters(pool.vision.frozen)
+        kept = pool.vision.frozen
+        sources += sum(kept.shape(n).numel() * kept.dtype(n).itemsize for n in kept)
+    return sources + (num_models * weights + frozen) * pool.dtype.itemsize + WORKING
 
 
 def _size(pool: Pool, source: Source) -> int:

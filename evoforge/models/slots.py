@@ -71,27 +71,51 @@ def find_slots(model: Any, names: Iterable[str], owner: str) -> dict[str, Slot]:
         ConfigError: a tensor is not the model's, or is made of the model's in a way that cannot be
             written in place; or the checkpoint leaves a part of the model unwritten.
     """
-    given = model.state_dict(keep_vars=True)
-    saved = _saved(model, given)
     found = {}
-    for name in names:
-        slot = saved[name] if name in saved else _renamed(model, given, name)
+    for name, slot in look_up(model, names).items():
         if slot is None:
-            raise ConfigError(
-                f"{owner} has the tensor {name}, which {type(model).__name__} of transformers has "
-                "not, or not in a way that can be written in place; evoforge cannot merge this "
-                "architecture yet"
-            )
+            raise ConfigError(not_of(owner, name, type(model).__name__))
         found[name] = slot
-    if missing := _unfilled(model, found.values()):
-        raise ConfigError(
-            f"{owner} has no tensor {missing}, which {type(model).__name__} needs; "
-            "copy or download the model again"
-        )
+    if missing := unfilled(model, found.values()):
+        raise ConfigError(not_in(owner, missing, type(model).__name__))
     return found
 
 
-def _unfilled(model: Any, slots: Iterable[Slot]) -> str | None:
+def look_up(model: Any, names: Iterable[str]) -> dict[str, Slot | None]:
+    """Return where tensors go in a model; None for such as it has not, or not in place.
+
+    Args:
+        model: a transformers model; its weights are not looked at.
+        names: of tensors, as in a checkpoint or as they are called in memory.
+    """
+    given = model.state_dict(keep_vars=True)
+    saved = _saved(model, given)
+    return {name: saved[name] if name in saved else _renamed(model, given, name) for name in names}
+
+
+def saved_name(model: Any, parameter: str) -> str | None:
+    """Return what transformers calls a parameter in a checkpoint; None where it is none whole."""
+    given = model.state_dict(keep_vars=True)
+    for name, slot in _saved(model, given).items():
+        if slot is not None and slot.parameter == parameter and slot.offset == 0:
+            return name
+    return None
+
+
+def not_of(owner: str, name: str, kind: str) -> str:
+    """Return the sentence for a tensor that a class of transformers has not."""
+    return (
+        f"{owner} has the tensor {name}, which {kind} of transformers has not, or not in a way "
+        "that can be written in place; evoforge cannot merge this architecture yet"
+    )
+
+
+def not_in(owner: str, name: str, kind: str) -> str:
+    """Return the sentence for a tensor that a checkpoint has not."""
+    return f"{owner} has no tensor {name}, which {kind} needs; copy or download the model again"
+
+
+def unfilled(model: Any, slots: Iterable[Slot]) -> str | None:
     """Return the name of a parameter that the slots do not fill, or None."""
     filled: dict[str, int] = {}
     for slot in set(slots):

@@ -1,8 +1,10 @@
 """What the user says of a source: the options of one entry of `models.sources`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evoforge.errors import ConfigError
 
@@ -73,3 +75,28 @@ class SourceSpec:
                 f"file must name a file in the model's folder, got {self.file}; "
                 f"set models.sources.{self.name}.file"
             )
+
+
+def spec_of(name: str, options: Any) -> SourceSpec:
+    """Return what the user says of a source.
+
+    Args:
+        name: of the source.
+        options: `path`, and if wanted other fields of `SourceSpec`.
+
+    Raises:
+        ConfigError: an option is unknown, cannot be used, or is missing.
+    """
+    known = set(SourceSpec.__dataclass_fields__) - {"name"}
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"a source is written {{path: ...}}, got {options!r}; set models.sources.{name}.path"
+        )
+    if unknown := sorted(set(options) - known):
+        raise ConfigError(
+            f"a source has the options {', '.join(sorted(known))}, got {unknown[0]}; "
+            f"set models.sources.{name}"
+        )
+    if "path" not in options:
+        raise ConfigError(f"a source needs a path; set models.sources.{name}.path")
+    return SourceSpec(name, **options)

@@ -101,6 +101,40 @@ class Weights(Tensors):
         return {name: self._hashes[name] for name in sorted(self._tensors)}
 
 
+class Renamed(Tensors):
+    """Some of the tensors of a checkpoint, under other names.
+
+    Args:
+        tensors: all.
+        names: the name here -> the name there.
+    """
+
+    def __init__(self, tensors: Tensors, names: Mapping[str, str]) -> None:
+        self._tensors = tensors
+        self._names = dict(names)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._tensors[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def shape(self, name: str) -> torch.Size:
+        """Return a tensor's shape."""
+        return self._tensors.shape(self._names[name])
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Return a tensor's type."""
+        return self._tensors.dtype(self._names[name])
+
+    def hashes(self) -> dict[str, str]:
+        """Return each tensor's content hash, by its name here."""
+        return {name: content_hash(self[name]) for name in sorted(self._names)}
+
+
 def differing(found: Mapping[str, str], recorded: Mapping[str, str]) -> list[str]:
     """Return the names of tensors whose hashes differ from recorded ones, or that only one has.
 

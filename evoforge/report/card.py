@@ -13,10 +13,12 @@ from huggingface_hub import EvalResult, ModelCardData
 from evoforge.path import hops, short
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import Record
+from evoforge.report import examples, vision
 from evoforge.report import protocol as words
 from evoforge.report.by_task import by_task
 from evoforge.report.grid import Grid, grid
 from evoforge.report.lineage import merged, methods, origins
+from evoforge.report.markdown import code, details, escape, table
 from evoforge.report.result import PARTS
 from evoforge.report.route import counts, scaling, shares
 from evoforge.report.summary import (
@@ -33,6 +35,7 @@ from evoforge.report.summary import (
     rows,
     winner_and_best,
 )
+from evoforge.showcase import shown
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LIMITS = """\
@@ -74,8 +77,10 @@ def card(record: Record, result: Result) -> str:
         _made(result, method),
         "## Parents",
         _parents(record, result),
+        *(["## Vision", vision.told(seeing)] if (seeing := vision.frame(recipe.content)) else []),
         "## Scores",
         _scores(result),
+        *examples.section(shown(record), result),
         "## Recipe",
         _recipe(grid(record, recipe.hash), recipe),
         "## Search",
@@ -94,8 +99,9 @@ def header(record: Record, result: Result) -> str:
     found = parents(record, result)
     protocol = result["protocol"]
     test = result["winner"]["test"]
+    pipeline = vision.PIPELINE if vision.frame(content) else "text-generation"
     score = EvalResult(
-        task_type="text-generation",
+        task_type=pipeline,
         dataset_type=str(protocol["name"]),
         dataset_name=str(protocol["name"]),
         dataset_args={"protocol": protocol["hash"]},
@@ -108,7 +114,7 @@ def header(record: Record, result: Result) -> str:
         base_model=[hub_id(source) for source in found],
         license=_licence(found),
         library_name="transformers",
-        pipeline_tag="text-generation",
+        pipeline_tag=pipeline,
         tags=["merge", "evoforge", *methods(content)],
         eval_results=None if test is None else [score],
         model_name=" + ".join(source["name"] for source in found),
@@ -118,8 +124,9 @@ def header(record: Record, result: Result) -> str:
 
 
 def parents(record: Record, result: Result) -> list[Mapping[str, Any]]:
-    """Return the sources that the winner is made of, bases among them, and no merge of sources."""
-    used = set(origins(record.recipe(result["winner"]["recipe"]).content))
+    """Return the sources that the winner is made of, bases and frames too, no merge of sources."""
+    content = record.recipe(result["winner"]["recipe"]).content
+    used = set(origins(content)) | {found["source"] for found in [vision.frame(content)] if found}
     found = [source for source in result["sources"] if source["name"] in used]
     return found or [{"name": name} for name in sorted(used)]
 
@@ -136,25 +143,6 @@ def _licence(found: list[Mapping[str, Any]]) -> str:
     licences = {source.get("license") for source in found}
     only = licences.pop() if len(licences) == 1 else None
     return str(only) if only else "other"
-
-
-def escape(text: Any) -> str:
-    """Return a text so that Markdown and HTML show it as it stands, on one line."""
-    line = " ".join(str(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", line)
-
-
-def _code(text: str, kind: str = "") -> str:
-    """Return a fenced block that its own text cannot close."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{kind}\n{text}\n{fence}"
-
-
-def _table(head: list[str], body: list[list[str]], rule: str = "---:") -> str:
-    lines = [head, ["---"] + [rule] * (len(head) - 1), *body]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _made(result: Result, method: str) -> str:
@@ -186,7 +174,7 @@ def _parents(record: Record, result: Result) -> str:
         "given as `other`: the conditions of each parent apply."
     )
     head = ["name", "model", "revision", "licence", "role"]
-    return _table(head, body, "---") + "\n\n" + said
+    return table(head, body, "---") + "\n\n" + said
 
 
 def _scores(result: Result) -> str:
@@ -213,9 +201,10 @@ def _scores(result: Result) -> str:
         escape(line) for line in (*filter(None, [words.early(protocol)]), *reading(result))
     )
     head = ["model", *PARTS, "winner minus it"]
-    shown = _code(canonical(protocol), "json")
-    details = _details("The protocol: prompt, generation and scoring", shown)
-    return "\n\n".join([lead, _table(head, body), *_tasks(result), said, details])
+    judged = details(
+        "The protocol: prompt, generation and scoring", code(canonical(protocol), "json")
+    )
+    return "\n\n".join([lead, table(head, body), *_tasks(result), said, judged])
 
 
 def _tasks(result: Result) -> list[str]:
@@ -231,7 +220,7 @@ def _tasks(result: Result) -> list[str]:
         for row in found
     ]
     said = f"By task, in percent: {escape('; '.join(words.parts(result['protocol'])))}."
-    return [said, _table(head, body)]
+    return [said, table(head, body)]
 
 
 def _against(row: Row, scale: Scale) -> str:
@@ -254,8 +243,8 @@ def _recipe(found: Grid, recipe: Recipe) -> str:
         head = ["group", *(escape(f"{source} {name}".strip()) for source, name in found.columns)]
         cells = zip(found.groups, found.numbers, strict=True)
         body = [[escape(g), *("-" if n is None else f"{n:g}" for n in row)] for g, row in cells]
-        parts.append(_table(head, body))
-    parts.append(_details("The recipe as canonical JSON", _code(recipe.text, "json")))
+        parts.append(table(head, body))
+    parts.append(details("The recipe as canonical JSON", code(recipe.text, "json")))
     return "\n\n".join(parts)
 
 
@@ -278,13 +267,7 @@ def _path(content: Mapping[str, Any]) -> list[str]:
         [str(number), escape(hop.source), str(hop.layer), f"{hop.scale:g}"]
         for number, hop in enumerate(path, start=1)
     ]
-    return [lead, escape(short(path)), _details("The path, hop by hop", _table(head, body))]
-
-
-def _details(summary: str, text: str) -> str:
-    """Return Markdown behind a line to click on."""
-    # The empty lines let Markdown see what is inside the HTML.
-    return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
+    return [lead, escape(short(path)), details("The path, hop by hop", table(head, body))]
 
 
 def _search(result: Result) -> str:

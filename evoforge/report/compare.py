@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from evoforge.errors import ConfigError, EvoforgeError, JournalError
-from evoforge.record import FILE, Record
+from evoforge.record import FILE, WINNER, Record
 from evoforge.report.comparison_table import over_seeds_table, table
 from evoforge.report.difference import Settings, differences, flatten
 from evoforge.report.groups import content, over_seeds
 from evoforge.report.history import Floats, best_so_far, histories
-from evoforge.report.over_seeds import WINNER, Answers, answers_of
+from evoforge.report.over_seeds import Answers, answers_of
 from evoforge.report.result import build, fact, replace
 from evoforge.report.summary import best_source, metric
 

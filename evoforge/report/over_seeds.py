@@ -16,14 +16,12 @@ import numpy as np
 
 from evoforge.errors import ConfigError
 from evoforge.path import hops, short
-from evoforge.record import ItemResult, Record
+from evoforge.record import BASELINE, WINNER, ItemResult, Record
 from evoforge.report import protocol as words
 from evoforge.report.resampling import as_weights, average
-from evoforge.report.result import BASELINE, fact
+from evoforge.report.result import fact
 from evoforge.report.route import winning
 from evoforge.report.statistics import interval, paired
-
-WINNER = "winner"
 
 
 @dataclass(frozen=True)
@@ -166,21 +164,28 @@ def line(
     return Line(label, seeds, score, low, high, se, means, weights, paths, protocol)
 
 
-def markdown(rows: Sequence[Line], against: Line | None) -> str:
+def markdown(
+    rows: Sequence[Line],
+    against: Line | None,
+    published: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
     """Return the table in Markdown, scores in percent.
 
     Args:
         rows: of the table.
-        against: the row that the last column compares the others with, item by item.
+        against: the row that a column compares the others with, item by item.
+        published: columns of what others have published: head -> figure by the row's label.
     """
+    columns = dict(published or {})
     head = ["model", "test score (95 % interval)", "seeds"]
-    head += [f"minus {against.label}"] if against else []
+    head += [*([f"minus {against.label}"] if against else []), *columns]
     body = []
     for row in rows:
         cells = [row.label, f"{_percent(row.score)} ({_percent(row.low)} to {_percent(row.high)})"]
         cells.append(_seeds(row))
         if against is not None:
             cells.append("" if row is against else _difference(row, against))
+        cells += [figures.get(row.label, "") for figures in columns.values()]
         body.append(cells)
     rule = ["---", *["---:"] * (len(head) - 1)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *body])
@@ -190,7 +195,7 @@ def markdown(rows: Sequence[Line], against: Line | None) -> str:
 def _caption(rows: Sequence[Line]) -> str:
     """Return how the table is to be read."""
     judged = f", judged by {rows[0].protocol}" if rows[0].protocol else ""
-    said = f"Percent of {len(rows[0].items)} test items, the same for all rows{judged}. Intervals"
+    said = f"Percent, on {len(rows[0].items)} test items, the same for all rows{judged}. Intervals"
     said += " are over the items"
     if any(len(row.seeds) > 1 for row in rows):
         said += ", of the mean over the seeds; ± is the standard error of that mean over the seeds"

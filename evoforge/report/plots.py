@@ -14,13 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from evoforge.path import hops
-from evoforge.record import Record
+from evoforge.record import BASELINE, Record
 from evoforge.report import figure as fig
 from evoforge.report.gene_plot import draw as draw_genes
 from evoforge.report.history import Floats, History, higher, histories, winner
 from evoforge.report.path_plot import draw as draw_path
 from evoforge.report.protocol import mark
-from evoforge.report.result import BASELINE, fact
+from evoforge.report.result import fact
 from evoforge.report.route import depths, winning
 
 BEST = fig.PALETTE[0]

@@ -26,7 +26,23 @@ def table(found: Preflight) -> RenderableType:
         grid.add_row(*_cells(row, others, mixed))
     size = f"{found.rows[0].parameters:,} weights each"
     line = size if mixed else f"{size}, {types.pop()}"
-    return Group(grid, Text(f"{line}; ") + _memory(found), *_quantised(found))
+    return Group(grid, Text(f"{line}; ") + _memory(found), *_quantised(found), *_seen(found))
+
+
+def _seen(found: Preflight) -> list[RenderableType]:
+    """Return what is never merged, and in what the models of pictures and of text differ."""
+    if not found.frozen:
+        return []
+    line = Text(f"{found.frozen:,} weights of vision tower and projector are kept as they are\n")
+    if not found.differences:
+        return [line]
+    grid = Table(title="Seeing", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    grid.pad_edge = grid.show_edge = False
+    for name in ("setting", "of the vision model", "of the text model", "chosen"):
+        grid.add_column(name, overflow="fold")
+    for row in found.differences:
+        grid.add_row(row.what, row.vlm, row.llm, row.chosen)
+    return [grid, line]
 
 
 def _cells(row: SourceCheck, others: list[str], mixed: bool) -> list[str]:

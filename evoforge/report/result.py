@@ -12,7 +12,7 @@ from typing import Any
 
 from evoforge.errors import JournalError
 from evoforge.path import hops, statistics, written
-from evoforge.record import Evaluation, Record
+from evoforge.record import BASELINE, WINNER, Evaluation, Record
 from evoforge.report.curse import curse
 from evoforge.report.history import History, higher, histories
 from evoforge.report.protocol import capped
@@ -20,7 +20,6 @@ from evoforge.report.spending import items_by_asker
 from evoforge.report.statistics import holm, interval, paired
 
 PARTS = ("search", "select", "test")
-BASELINE = "baseline:"
 FILE = "result.json"
 # In the folder of the exported model.
 ROUNDING = "rounding.json"
@@ -45,7 +44,7 @@ def write(record: Record) -> dict[str, Any]:
 def build(record: Record) -> dict[str, Any]:
     """Return the content of `result.json`; scores are in task units, 0 to 1."""
     judged = _judged(record)
-    won = judged.pop("winner", None)
+    won = judged.pop(WINNER, None)
     names = [name for name in judged if name.startswith(BASELINE)]
     seconds, stages, protocol = _seconds(record), histories(record), _protocol(record)
     short = tuple(capped(protocol))
@@ -118,7 +117,7 @@ def _judged(record: Record) -> dict[str, dict[str, Evaluation]]:
     """Return the evaluations of the winner and the baselines: name -> part -> evaluation."""
     found: dict[str, dict[str, Evaluation]] = {}
     for (name, part), number in record.roles().items():
-        if name == "winner" or name.startswith(BASELINE):
+        if name == WINNER or name.startswith(BASELINE):
             found.setdefault(name, {})[part] = record.evaluation(number, with_items=True)
     return found
 

@@ -54,6 +54,8 @@ def summary(record: Record, result: Result) -> RenderableType:
         if inner is None and "choice" in searched:
             title += f", by {content['method']}"
         parts += [genes(found, title), Text()] if found.groups else []
+    if record.examples():
+        parts += [Text("Some test items with everybody's answers: examples.html"), Text()]
     return Group(*parts, seconds(result))
 
 

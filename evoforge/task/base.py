@@ -9,7 +9,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from statistics import fmean
 from typing import Any, Literal, Protocol, get_args
 
@@ -62,10 +62,21 @@ class ItemSource(Protocol):
     def rows(self, part: str) -> list[dict[str, Any]]:
         """Return the rows of a part.
 
-        Each has `id` and `question`, and one of `answers`, `answer_number`, and `choices` with
-        `label`.
+        Each has `id` and `question`, one of `answers`, `answer_number`, and `choices` with `label`,
+        and if there is something to be seen `image`: anything that `Picture.of` takes.
         """
         ...
+
+
+class ReadOnce:
+    """A source that is asked once for each part, though several tasks are made of its items.
+
+    Args:
+        items: what is asked.
+    """
+
+    def __init__(self, items: ItemSource) -> None:
+        self.rows = cache(items.rows)
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,8 @@ class Task(ABC):
         items: where its items come from.
 
     Raises:
-        ConfigError: a part is empty, an id occurs twice, or a question is in two parts.
+        ConfigError: a part is empty, an id occurs twice, or a question or a picture is in two
+            parts.
     """
 
     def __init__(self, *, name: str, items: ItemSource) -> None:
@@ -133,6 +145,8 @@ class Task(ABC):
     def prepare(self, tokenizer: Any) -> None:
         """Tell the task which tokenizer the models have; most tasks do not care.
 
+        A chat's protocol is known after this alone: the models' template is part of it.
+
         Args:
             tokenizer: transformers' own.
 
@@ -140,6 +154,7 @@ class Task(ABC):
             ConfigError: the task needs another, such as one with a chat template.
         """
         del tokenizer
+        self.__dict__.pop("_hashes", None)
 
     @property
     def proxy(self) -> "Task | None":
@@ -200,6 +215,7 @@ class Task(ABC):
                 [part, item.id, item.question, list(item.answers), item.answer_number]
                 + ([list(item.choices), item.label] if item.choices else [])
                 + ([{key: str(value) for key, value in item.fields.items()}] if item.fields else [])
+                + ([item.picture.digest] if item.picture else [])
                 for part in PARTS
                 for item in self.items(part)
             ]
@@ -229,6 +245,7 @@ def read_item(task: str, where: str, row: Mapping[str, Any], part: Part = "searc
         name, question = str(rest.pop("id")), str(rest.pop("question"))
     except KeyError as error:
         raise ConfigError(f"an item of {where} of {task} has no {error.args[0]}") from None
+    image = rest.pop("image", None)
     given, choices = rest.pop("answers", None) or [], rest.pop("choices", None) or []
     number, label = rest.pop("answer_number", None), rest.pop("label", None)
     for key, value in (("answers", given), ("choices", choices)):
@@ -256,6 +273,7 @@ def read_item(task: str, where: str, row: Mapping[str, Any], part: Part = "searc
         label if choices else None,
         rest,
         part,
+        picture=None if image is None else Picture.of(image, f"the item {name} of {task}"),
     )
 
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 from evoforge.errors import ConfigError
+from evoforge.recipe import digest
 from evoforge.task.base import PARTS, Item, ItemSource, Part, Task
 from evoforge.task.request import Context
 from evoforge.task.shots import Shots
+from evoforge.task.shown import check_shown
 from evoforge.task.template import GIVEAWAYS, Template, check_line_ends, fields
 
 TooLong = Literal["shots", "sentences", "cut", "shots_then_cut", "refuse"]
@@ -27,7 +29,8 @@ class Contexts:
     Args:
         task: whose items they are.
         items: where they come from; shots too.
-        prompt: how an item is asked, with fields in braces; `{input}` is the question as well.
+        prompt: how an item is asked, with fields in braces; `{input}` is the question as well, and
+            `<image>` stands where the pictures of items are shown.
         description: what stands before shots and prompt, with its own line ends; the system
             message of a chat.
         shots: options of `Shots`, and `answer`, what a shot says; or None.
@@ -40,7 +43,8 @@ class Contexts:
         fields: what the prompt may name.
 
     Raises:
-        ConfigError: an option makes no sense, or an item lacks what the prompt names.
+        ConfigError: an option makes no sense, an item lacks what the prompt names, or the prompt
+            does not show each item's picture once.
     """
 
     def __init__(
@@ -82,7 +86,11 @@ class Contexts:
         self.special_tokens = special_tokens
         self._fields = fields
         self._items = {part: task.items(part) for part in PARTS}
+        self._chat_template: str | None = None
         self.shots: Shots | None = None
+        everything = [item for part in PARTS for item in self._items[part]]
+        if check_shown(task.name, everything, self.template, description, fields):
+            _check_no_shots(shots)
         if shots is not None:
             self._said, self._answer, drawn = _answer(shots, said)
             self.shots = Shots(task.name, items, self._items, **drawn)
@@ -110,6 +118,7 @@ class Contexts:
             "description": self.description,
             "shots": self._shots_settings(),
             "chat": self.chat,
+            **({"chat_template": self._chat_template} if self._chat_template else {}),
             "special_tokens": self.special_tokens,
             "too_long": self.too_long,
         }
@@ -135,17 +144,21 @@ class Contexts:
             special_tokens=self.special_tokens,
         )
 
-    def check(self, tokenizer: Any) -> None:
-        """Refuse a tokenizer without a chat template where one is needed.
+    def prepare(self, tokenizer: Any) -> None:
+        """Take a chat's template from the tokenizer: other templates, other prompts.
 
         Raises:
             ConfigError: it has none.
         """
-        if self.chat and not getattr(tokenizer, "chat_template", None):
+        if not self.chat:
+            return
+        template = getattr(tokenizer, "chat_template", None)
+        if not template:
             raise ConfigError(
                 "chat needs models whose tokenizer has a chat template, and this one has none; "
                 "set task.chat=false"
             )
+        self._chat_template = digest(template)
 
     def _shots_settings(self) -> dict[str, Any] | None:
         if self.shots is None:
@@ -174,6 +187,14 @@ class Contexts:
         ]
         asked = {"role": "user", "content": self._asked(item)}
         return (*(system if self.description.strip() else []), *told, asked)
+
+
+def _check_no_shots(shots: Mapping[str, Any] | None) -> None:
+    if shots is not None and not (isinstance(shots, Mapping) and shots.get("count") == 0):
+        raise ConfigError(
+            "shots cannot be shown before an item with a picture, for a prompt shows one picture; "
+            "set task.shots=null"
+        )
 
 
 def with_answer(shots: Mapping[str, Any] | None, answer: str) -> dict[str, Any] | None:

@@ -3,19 +3,26 @@
 A data set's columns are brought to the keys that rows have here. Knows one data set at a time.
 """
 
+import logging
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from evoforge.errors import ConfigError
 from evoforge.task._quiet import quiet
+from evoforge.task.picture import Picture
+
+log = logging.getLogger(__name__)
 
 # Which keys of a row are lists of texts, whatever the column holds.
 LISTS = ("answers", "choices")
 # What `path` may be instead of a hub id: kinds of files, for the address in `files`.
 KINDS = ("json", "parquet", "csv")
+# What may be done to a column, see `DataSet.keys`.
+CHANGES = ("after", "join", "has", "values")
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,10 @@ class DataSet:
         files: addresses or places in the repository, where not all of it is wanted.
         keys: key -> column. Columns may be inside others (`answers.text`), several in a list,
             or `{column: ..., after: text}` for what follows a text, or `{column: ..., values:
-            {old: new}}` for other values, or `{column: ..., join: text}` for texts as one, of
-            which there are at `most` so many.
+            {old: new}}` for other values, or `{column: ..., join: text}` for texts as one, or
+            `{column: ..., has: value}` for whether a value is among several; of these at `most`
+            so many count.
+        where: values that rows must have, after `keys`.
         fixed: keys that every row has.
         id: of a row, with `{row}` (counted from `first`) or columns in it.
         first: the number of the first row.
@@ -44,6 +53,7 @@ class DataSet:
     revision: str | None = None
     files: str | Sequence[str] | None = None
     keys: Mapping[str, Any] = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
     first: int = 0
@@ -73,11 +83,28 @@ def data_set(file: str, options: Any) -> DataSet:
             f"the data set for {file} must have {', '.join(known)} (path at least), got "
             f"{', '.join(map(str, given))}; set task.items.hub"
         )
+    for key, column in (options.get("keys") or {}).items():
+        _check_column(key, column)
     return DataSet(**options)
 
 
+def _check_column(key: str, column: Any) -> None:
+    """Refuse what does not say which columns a key is; a picture is one column as it is."""
+    names = [column.get("column") if isinstance(column, Mapping) else column]
+    if isinstance(column, list | tuple):
+        names = list(column)
+    changed = isinstance(column, Mapping) and len(set(column) & set(CHANGES)) == 1
+    fits = isinstance(column, str) or (key != "image" and (changed or len(names) > 1))
+    if not fits or not all(isinstance(name, str) for name in names):
+        more = f", several, or {{column: NAME}} with one of {', '.join(CHANGES)}"
+        raise ConfigError(
+            f"{key} in keys must be a column{'' if key == 'image' else more}, got {column!r}; set "
+            "task.items.hub"
+        )
+
+
 def load(file: str, source: DataSet) -> list[dict[str, Any]]:
-    """Return the rows of a data set.
+    """Return the rows of a data set, with the picture of its column `image` or of that in `keys`.
 
     Args:
         file: the file that it stands for, for errors.
@@ -85,16 +112,50 @@ def load(file: str, source: DataSet) -> list[dict[str, Any]]:
 
     Raises:
         ConfigError: `datasets` is not installed, the hub does not answer, there is no such data
-            set, or it has other columns.
+            set, it has other columns, or what should be a picture is none.
     """
-    columns = _load(file, source)
+    columns, images = _load(file, source)
     rows = []
-    for number, given in enumerate(columns, start=source.first):
-        row = {key: value for key, value in given.items() if value is not None}
+    for place, given in enumerate(columns):
+        number = place + source.first
+        row = {k: v for k, v in given.items() if v is not None and k not in images}
         mapped = {key: _value(key, given, column, source) for key, column in source.keys.items()}
+        made = {**row, **mapped, **source.fixed}
+        if any(made.get(key) != value for key, value in source.where.items()):
+            continue
+        shown = source.keys.get("image", "image")
+        if shown in images and given[shown] is not None:
+            again = partial(_bytes, columns, place, shown)
+            where = f"{source.title}, row {number}"
+            made["image"] = Picture.of(given[shown], where, again=again)
         name = _id(file, source, {**given, "row": number})
-        rows.append({**row, **mapped, **source.fixed, "id": name, "_row": number})
+        rows.append({**made, "id": name, "_row": number})
     return rows
+
+
+def _undecoded(found: Any) -> tuple[Any, set[str]]:
+    """Return rows whose pictures stay files, and the columns that hold one each.
+
+    Lists of pictures are left out: a prompt shows one.
+    """
+    import datasets
+
+    features = dict(found.features)
+    images = {name for name, kind in features.items() if isinstance(kind, datasets.Image)}
+    more = [n for n, kind in features.items() if n not in images and "Image(" in repr(kind)]
+    if more:
+        log.warning(
+            "what holds several pictures a row is left out (%s): a prompt shows one",
+            ", ".join(more),
+        )
+    found = found.remove_columns(more)
+    for name in images:
+        found = found.cast_column(name, datasets.Image(decode=False))
+    return found, images
+
+
+def _bytes(columns: Any, place: int, column: str) -> bytes:
+    return bytes(columns[place][column]["bytes"])
 
 
 def _id(file: str, source: DataSet, row: Mapping[str, Any]) -> str:
@@ -107,7 +168,8 @@ def _id(file: str, source: DataSet, row: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _load(file: str, source: DataSet) -> Sequence[Mapping[str, Any]]:
+def _load(file: str, source: DataSet) -> tuple[Any, set[str]]:
+    """Return the rows of a data set, and the columns that hold a picture each."""
     try:
         import datasets
     except ImportError as error:
@@ -130,36 +192,47 @@ def _load(file: str, source: DataSet) -> Sequence[Mapping[str, Any]]:
     ) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
-            f"cannot get {source.title} ({reason}); check the network, or set "
-            f"data_dir to the folder that holds {file}"
+            f"cannot get {source.title} ({reason}); {_advice(file, source, reason)}"
         ) from error
-    return found
+    return _undecoded(found)
 
 
-def _opened(source: DataSet) -> Sequence[Mapping[str, Any]]:
+def _advice(file: str, source: DataSet, reason: str) -> str:
+    """Say what to do where a data set cannot be had."""
+    files = _listed(source.files or ())
+    if files and all(Path(each).is_file() for each in files):
+        return "replace the file"
+    folder = f"set data_dir to the folder that holds {file}"
+    if "script" not in reason:
+        return f"check the network, or {folder}"
+    split = f"{source.name or 'default'}/{source.split}/*.parquet"
+    return (
+        "it is a program, which is not run here: where the hub has converted it, set "
+        f"task.items.hub to revision: refs/convert/parquet, name: null, files: {split}; or {folder}"
+    )
+
+
+def _opened(source: DataSet) -> Any:
     import datasets
 
     folder = Path(source.path)
-    rows: Sequence[Mapping[str, Any]]
     if any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
         found = datasets.load_from_disk(source.path)
         if isinstance(found, datasets.DatasetDict):
             if source.split not in found:
                 raise ValueError(f"it has the splits {', '.join(found)}")
             found = found[source.split]
-        rows = found
-        return rows
+        return found
     files = None if source.files is None else _listed(source.files)
     try:
-        rows = datasets.load_dataset(
+        return datasets.load_dataset(
             source.path, source.name, split=source.split, revision=source.revision, data_files=files
         )
     except ConnectionError:
         fetched = _fetched(source)
         if fetched is None:
             raise
-        rows = datasets.load_dataset(fetched, source.name, split=source.split, data_files=files)
-    return rows
+        return datasets.load_dataset(fetched, source.name, split=source.split, data_files=files)
 
 
 def _fetched(source: DataSet) -> str | None:
@@ -216,6 +289,8 @@ def _changed(value: Any, change: Mapping[str, Any]) -> Any:
         return str(value).rpartition(change["after"])[2].strip()
     if "join" in change:
         return change["join"].join(map(str, value[: change.get("most")]))
+    if "has" in change:
+        return change["has"] in value[: change.get("most")]
     values = {str(old): new for old, new in change["values"].items()}
     return values.get(str(value), value)
 

@@ -1,4 +1,4 @@
-"""Items out of JSON Lines files, or of the hub's data sets that hold the same."""
+"""Items out of files of rows, or of the hub's data sets that hold the same."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from evoforge.errors import ConfigError
+from evoforge.task.files import filled, read_file, with_picture
 from evoforge.task.hub import data_set, load
 from evoforge.task.leaks import asked, check_disjoint, shared
-from evoforge.task.rows import check_row, place, read
+from evoforge.task.rows import check_row, place, with_answers
+from evoforge.task.unfolding import check_unfold, unfolded
 
-KEYS = ("file", "where", "shuffle", "skip", "take", "without", "known")
+KEYS = ("file", "where", "shuffle", "skip", "take", "unfold", "image", "without", "known")
 
 
 class JsonLines:
@@ -19,10 +21,13 @@ class JsonLines:
 
     Each part names a `file`, and if wanted which of its rows: `where` (values that they must
     have), `shuffle` (a seed; else in the order of the file), `skip` and `take` (how many; below 0
-    counted from the end), then `without` (parts whose items are left out of this one). `known`
-    gives each row a name that the same problem has elsewhere (`gsm8k/test/{gsm8k_index}`). A row
-    has `question` and an answer: `answers`, `answer_number`, or `choices` with `label`; and if it
-    likes an `id` and more.
+    counted from the end), then `unfold` (a list in each row, such as the questions on one picture,
+    whose entries are rows of their own; `{list: qas, most: 1}` for the first of each), then
+    `without` (parts whose items are left out of this one). `known` gives each row a name that the
+    same problem has elsewhere (`gsm8k/test/{gsm8k_index}`), `image` the picture of rows that name
+    none (`images/{image_id}.jpg`). A row has `question` and an answer: `answers` (or one `answer`),
+    `answer_number`, or `choices` with `label`; and if it likes an `id`, an `image` (a path, from
+    the file's folder or `folder`) and more.
 
     Args:
         folder: where the files lie; None: each comes from the data set that `hub` names.
@@ -73,7 +78,8 @@ class JsonLines:
         if part == "shots":
             self._check_shots()
         return [
-            {k: v for k, v in row.items() if k not in ("_line", "_row")} for row in self._own(part)
+            {k: v for k, v in row.items() if k not in ("_line", "_row", "_entry")}
+            for row in self._own(part)
         ]
 
     def _rows(self, part: str) -> list[dict[str, Any]]:
@@ -90,9 +96,21 @@ class JsonLines:
             raise ConfigError(
                 f"skip and take leave no row of {source}; set task.items.{part}.skip or .take"
             )
+        rows = [self._shown(_prepared(row, given, source), given, source) for row in rows]
+        if given.get("unfold"):
+            rows = unfolded(rows, given["unfold"], source, f"task.items.{part}.unfold")
+            # An entry may name a picture of its own; one that was read is not read again.
+            rows = [self._shown(row, given, source) for row in rows]
+        rows = [with_answers(row) for row in rows]
         for row in rows:
             check_row(row, place(row, source))
-        return self._without([_prepared(row, given, source) for row in rows], given)
+        return self._without(rows, given)
+
+    def _shown(self, row: Mapping[str, Any], given: Mapping[str, Any], source: str) -> Any:
+        """Return a row with its picture, whose path may be from either folder."""
+        folder = self._folder or Path()
+        folders = ((folder / given["file"]).parent, folder)
+        return with_picture(row, source, folders, given.get("image"))
 
     def _file(self, file: str) -> tuple[str, list[dict[str, Any]]]:
         """Return what a file is called, and its rows."""
@@ -100,7 +118,7 @@ class JsonLines:
             source = self._hub[file]
             return source.title, load(file, source)
         path = self._folder / file
-        return str(path), read(path, Path(file).with_suffix("").as_posix())
+        return str(path), read_file(path, Path(file).with_suffix("").as_posix())
 
     def _without(
         self, rows: list[dict[str, Any]], given: Mapping[str, Any]
@@ -134,6 +152,13 @@ def _check_options(part: str, given: Any, parts: Sequence[str]) -> None:
         raise ConfigError(
             f"where must be a mapping, got {given['where']!r}; set task.items.{part}.where"
         )
+    check_unfold(given.get("unfold"), f"task.items.{part}.unfold")
+    for key, example in (("image", "images/{image_id}.jpg"), ("known", "gsm8k/test/{row}")):
+        if not isinstance(given.get(key) or "", str):
+            raise ConfigError(
+                f"{key} must be a text such as {example}, got {given[key]!r}; "
+                f"set task.items.{part}.{key}"
+            )
     without = given.get("without") or []
     if isinstance(without, str) or not set(without) <= set(parts) - {part}:
         others = ", ".join(name for name in parts if name != part)
@@ -145,13 +170,6 @@ def _check_options(part: str, given: Any, parts: Sequence[str]) -> None:
 
 def _prepared(row: Mapping[str, Any], given: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return a row with what its part says of it."""
-    made = dict(row)
-    if given.get("known"):
-        try:
-            made["known"] = [given["known"].format(**row)]
-        except (KeyError, IndexError, ValueError) as error:
-            raise ConfigError(
-                f"known must be a text with keys of the row in braces, got {given['known']!r}, "
-                f"which does not fit {place(row, source)}; set task.items"
-            ) from error
-    return made
+    if not given.get("known"):
+        return dict(row)
+    return {**row, "known": [filled(given["known"], row, place(row, source), "known")]}

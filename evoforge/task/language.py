@@ -27,13 +27,19 @@ class Language:
         code: ISO 639-1 code, such as `ja`.
         rule: `fasttext`, `script` (Japanese only) or `both`.
         threshold: the probability must be above this, for `fasttext`.
+        at_least: whether this very probability is enough.
 
     Raises:
         ConfigError: an unknown rule, or one that this language has not.
     """
 
     def __init__(
-        self, *, code: str = "ja", rule: Rule = "fasttext", threshold: float = 0.5
+        self,
+        *,
+        code: str = "ja",
+        rule: Rule = "fasttext",
+        threshold: float = 0.5,
+        at_least: bool = False,
     ) -> None:
         if rule not in RULES:
             raise ConfigError(
@@ -50,7 +56,12 @@ class Language:
             raise ConfigError(
                 f"threshold must be in [0, 1), got {threshold}; set task.language.threshold"
             )
+        if not isinstance(at_least, bool):
+            raise ConfigError(
+                f"at_least must be true or false, got {at_least!r}; set task.language.at_least"
+            )
         self.code, self.rule, self.threshold = code, rule, float(threshold)
+        self.at_least = at_least
         if rule != "script" and code not in (known := codes()):
             raise ConfigError(
                 f"code must be one of the {len(known)} that fastText knows, such as ja, en and "
@@ -61,13 +72,18 @@ class Language:
     def protocol(self) -> dict[str, Any]:
         """What decides the rule's verdict."""
         rule = {"code": self.code, "rule": self.rule, "threshold": self.threshold}
+        rule |= {"at_least": True} if self.at_least else {}
         return rule if self.rule == "script" else {**rule, "model": MODEL}
 
     def holds(self, text: str) -> bool:
         """Return whether a text is in the language."""
-        if self.rule != "script" and probability(text, self.code, self.threshold) <= self.threshold:
+        if self.rule != "script" and not self._likely(text):
             return False
         return self.rule == "fasttext" or is_japanese_script(text)
+
+    def _likely(self, text: str) -> bool:
+        found = probability(text, self.code, self.threshold)
+        return found > self.threshold or (self.at_least and found == self.threshold)
 
 
 def probability(text: str, code: str, least: float = 0.0) -> float:

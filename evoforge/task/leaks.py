@@ -1,4 +1,4 @@
-"""Whether two parts of a task ask the same: by their texts, and by what their items are known as.
+"""Whether two parts ask the same: by texts, by pictures, and by what their items are known as.
 
 Knows what items say and where they come from; does not know where they are kept.
 """
@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import Any
 
 from evoforge.errors import ConfigError
+from evoforge.task.picture import Picture
 
 # How many items of each side a sentence names.
 NAMED = 5
@@ -31,6 +32,7 @@ class Asked:
         context: its passage, if it has one; normalised.
         choices: what it offers, if it does; normalised and sorted.
         known: names that the same problem has in every language, such as `gsm8k/test/0`.
+        picture: the digest of what it shows; a question about a picture is nothing by itself.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Asked:
     context: str | None
     choices: tuple[str, ...] | None
     known: frozenset[str]
+    picture: str | None = None
 
     def same(self, other: "Asked") -> bool:
         """Say whether two items of one text are the same: no passage and no choice tells."""
@@ -52,7 +55,8 @@ def normalized(text: str) -> str:
 
 
 def asked(row: Mapping[str, Any]) -> Asked:
-    """Return what identifies a row of data, or an item as one."""
+    """Return what identifies a row of data with its picture read, or an item as one."""
+    shown = row.get("picture") or row.get("image")
     texts = [row["question"], *([row["question_en"]] if row.get("question_en") else [])]
     context, choices = row.get("context"), row.get("choices")
     return Asked(
@@ -61,6 +65,7 @@ def asked(row: Mapping[str, Any]) -> Asked:
         normalized(str(context)) if context else None,
         tuple(sorted(normalized(str(choice)) for choice in choices)) if choices else None,
         frozenset(_known(row)),
+        shown.digest if isinstance(shown, Picture) else None,
     )
 
 
@@ -77,9 +82,13 @@ def _known(row: Mapping[str, Any]) -> Iterator[str]:
 def shared(first: Iterable[Asked], second: Iterable[Asked]) -> list[tuple[Asked, Asked]]:
     """Return the pairs of the same item in two sets, in the order of the second; one for each."""
     named: dict[str, Asked] = {}
+    seen: dict[str, Asked] = {}
     told: defaultdict[tuple[Any, ...], list[Asked]] = defaultdict(list)
     for item in first:
         named.update((name, item) for name in item.known)
+        if item.picture is not None:
+            seen.setdefault(item.picture, item)
+            continue
         for text in item.texts:
             told[text, "context", item.context].append(item)
             told[text, "choices", item.choices].append(item)
@@ -87,7 +96,10 @@ def shared(first: Iterable[Asked], second: Iterable[Asked]) -> list[tuple[Asked,
     found = []
     for item in second:
         twin = next((named[name] for name in sorted(item.known) if name in named), None)
-        twin = twin or next((t for t in _alike(item, told) if t.same(item)), None)
+        if item.picture is not None:
+            twin = twin or seen.get(item.picture)
+        else:
+            twin = twin or next((t for t in _alike(item, told) if t.same(item)), None)
         if twin is not None:
             found.append((twin, item))
     return found
@@ -116,8 +128,9 @@ def check_disjoint(parts: Mapping[str, Sequence[Asked]]) -> None:
         pairs = shared(parts[first], parts[second])
         if pairs:
             mine, other = _names(pair[1] for pair in pairs), _names(pair[0] for pair in pairs)
+            does = "show the same picture as" if _seen(pairs) else "ask the same as"
             raise ConfigError(
-                f"{mine} of the {second} part {'ask' if len(pairs) > 1 else 'asks'} the same as "
+                f"{mine} of the {second} part {does if len(pairs) > 1 else _one(does)} "
                 f"{other} of the {first} part{_reason(pairs)}; search, select and test must share "
                 f"no item: set task.items.{first} or task.items.{second}"
             )
@@ -129,7 +142,20 @@ def _names(items: Iterable[Asked]) -> str:
     return ", ".join(ids[:NAMED]) + more
 
 
-def _reason(pairs: Sequence[tuple[Asked, Asked]]) -> str:
-    """Say by what name two items are known to be one, where their texts do not tell."""
+def _one(does: str) -> str:
+    verb, _, rest = does.partition(" ")
+    return f"{verb}s {rest}"
+
+
+def _seen(pairs: Sequence[tuple[Asked, Asked]]) -> bool:
+    """Whether two items are known to be one by their picture."""
     first, second = pairs[0]
-    return "" if first.texts & second.texts else f" ({min(first.known & second.known)})"
+    return first.picture is not None and first.picture == second.picture
+
+
+def _reason(pairs: Sequence[tuple[Asked, Asked]]) -> str:
+    """Say by what name two items are known to be one, where neither text nor picture tells."""
+    first, second = pairs[0]
+    known = sorted(first.known & second.known)
+    alike = _seen(pairs) or (first.texts & second.texts and not first.picture)
+    return "" if alike or not known else f" ({known[0]})"

@@ -146,7 +146,13 @@ class LmEval(Task):
             "apply_chat_template": self._rendering.chat,
             "fewshot_as_multiturn": self._rendering.chat and self._rendering.multiturn,
             "system_instruction": self._rendering.system,
+            **self._template(),
         }
+
+    def _template(self) -> dict[str, str]:
+        """Return the digest of a chat's template, once the tokenizer is known."""
+        template = getattr(self._tokenizer, "chat_template", None)
+        return {"chat_template": _digest(template)} if template and self._rendering.chat else {}
 
     def _facts(self, name: str, task: Any) -> dict[str, Any]:
         measures = self._measures[name]
@@ -177,6 +183,8 @@ class LmEval(Task):
                 made = build(task, documents, wanted, rendering, self._fewshot_seed)
                 self._instances |= made
         self._tokenizer = tokenizer
+        self.__dict__.pop("settings", None)
+        super().prepare(tokenizer)
 
     def instances(self, item: Item) -> list[Any]:
         """Return what lm-eval asks for an item: its instances, new and unanswered."""

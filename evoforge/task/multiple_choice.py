@@ -11,6 +11,7 @@ from evoforge.task.contexts import Contexts, TooLong
 from evoforge.task.prompts import prompt_is
 from evoforge.task.protocols import settle
 from evoforge.task.request import Compare, Response
+from evoforge.task.shown import check_unmarked
 from evoforge.task.template import Template, fields
 
 Normalise = Literal["none", "tokens", "characters", "bytes"]
@@ -73,9 +74,9 @@ class MultipleChoice(Task):
     ) -> None:
         asked: dict[str, Any] = {"description": description, "shots": shots, "chat": chat}
         set_together = {"special_tokens": special_tokens, "separate": separate}
-        if protocol == "sakana":
+        if protocol in ("sakana", "sakana_vlm"):
             raise ConfigError(
-                "the protocol sakana is for written answers; set task.protocol to robust or "
+                f"the protocol {protocol} is for written answers; set task.protocol to robust or "
                 "jp_stable"
             )
         self._settled, self._changed = settle(protocol, {**asked, **set_together})
@@ -126,16 +127,19 @@ class MultipleChoice(Task):
         }
 
     def prepare(self, tokenizer: Any) -> None:
-        """Refuse a tokenizer without a chat template where one is needed."""
-        self._contexts.check(tokenizer)
+        """Take the models' tokenizer; see `Task.prepare`."""
+        super().prepare(tokenizer)
+        self._contexts.prepare(tokenizer)
 
     def request(self, item: Item) -> Compare:
         """Return the item's context and its choices."""
         continuations = self._continuations(item)
-        return Compare(self._contexts.of(item), continuations, self._settled["separate"])
+        return Compare(
+            self._contexts.of(item), continuations, self._settled["separate"], item.picture
+        )
 
     def score(self, item: Item, response: Response) -> dict[str, float]:
-        """Return whether the most likely choice is right, and its place.
+        """Return whether the most likely choice is right, and its place; -1 without an answer.
 
         Raises:
             ValueError: a log-likelihood is not a number.
@@ -145,6 +149,8 @@ class MultipleChoice(Task):
             raise ValueError(f"the log-likelihoods of {item.id} are {sums}")
         scores = [a / b for a, b in zip(sums, self._lengths(item, response), strict=True)]
         chosen = max(range(len(scores)), key=scores.__getitem__)  # the first of equal ones
+        if response.reason:  # there is no answer, so by luck it must not be right
+            chosen = -1
         right = float(chosen == item.label)
         main = {} if self.metric == "acc" else {self.metric: right}
         return {"acc": right, **main, "choice": float(chosen)}
@@ -218,6 +224,9 @@ class MultipleChoice(Task):
                     f"{len(self._labels)}; set task.labels"
                 )
         self._continuation.check(items, more=PLACES)
+        for item in items:
+            if item.picture is not None:
+                check_unmarked(item, {"choices": self._continuations(item)})
 
 
 def _texts(labels: Sequence[str]) -> tuple[str, ...]:

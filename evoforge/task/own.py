@@ -1,4 +1,4 @@
-"""A task of a user's own: questions in one JSON Lines file, or in three, and little else to say.
+"""A task of a user's own: questions in one file, or in three, and little else to say.
 
 Knows files and which kind of task their rows are for; does not know how the kinds work.
 """
@@ -13,10 +13,12 @@ from typing import Any, Literal
 
 from evoforge.errors import ConfigError
 from evoforge.task.base import PARTS, Task
+from evoforge.task.files import read_file, with_picture
 from evoforge.task.generation import Generation
 from evoforge.task.leaks import asked
 from evoforge.task.multiple_choice import MultipleChoice
-from evoforge.task.rows import check_row, place, read
+from evoforge.task.request import PICTURE
+from evoforge.task.rows import check_row, place, with_answers
 
 Kind = Literal["auto", "generation", "multiple_choice"]
 Rows = list[dict[str, Any]]
@@ -38,7 +40,7 @@ class OwnItems:
     def rows(self, part: str) -> Rows:
         """Return the rows of a part; none for shots."""
         return [
-            {key: value for key, value in row.items() if key != "_line"}
+            {key: value for key, value in row.items() if key not in ("_line", "_row")}
             for row in self._parts.get(part, [])
         ]
 
@@ -58,13 +60,15 @@ def own_task(
 
     Args:
         name: what the task is called in tables; None for the file's name.
-        file: one JSON Lines file, which is split into the three parts.
+        file: of rows: JSON Lines, a JSON list, CSV or Parquet; it is split into the three parts.
         files: part -> its own file, instead.
         shares: part -> how much of the one file it gets.
         seed: of the split.
         kind: of the task; `auto` by what the rows have: choices with a label, an answer_number
-            (the last number written must be it), or answers (the answer must be one of them).
-        prompt: with {question} in it, or other keys of the rows; None for a plain one.
+            (the last number written must be it), or answers (the answer must be one of them; of
+            rows with an image: ROUGE-L).
+        prompt: with {question} in it, or other keys of the rows, and `<image>` where rows have an
+            image; None for a plain one.
         options: any other option of that kind of task.
 
     Raises:
@@ -76,9 +80,14 @@ def own_task(
     parts = _one(file, shares or SHARES, seed) if file else _three(files or {})
     rows = [row for found in parts.values() for row in found]
     given = _answers(rows, kind, file or "task.files")
+    _check_pictures(rows, file or "task.files")
     called = name or Path(file or str((files or {})["test"])).stem
     chosen = MultipleChoice if given == "choices" else Generation
-    settings = {"prompt": prompt or _prompt(rows), **_defaults(given, rows), **(options or {})}
+    settings = {
+        "prompt": prompt or _prompt(rows),
+        **_defaults(given, rows, options or {}),
+        **(options or {}),
+    }
     known = [key for key in inspect.signature(chosen).parameters if key not in ("name", "items")]
     if unknown := sorted(set(settings) - set(known)):
         raise ConfigError(
@@ -111,11 +120,16 @@ def _one(file: str, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
             "set task.shares"
         )
     groups: dict[frozenset[str], Rows] = {}
-    for row in _read(file, "task.file"):
-        groups.setdefault(asked(row).texts, []).append(row)
+    rows = _read(file, "task.file")
+    for row in rows:
+        one = asked(row)
+        groups.setdefault(frozenset([one.picture]) if one.picture else one.texts, []).append(row)
     if len(groups) < len(PARTS):
+        what = (
+            "shows {} different pictures" if "image" in rows[0] else "asks {} different questions"
+        )
         raise ConfigError(
-            f"{file} asks {len(groups)} different questions, too few for search, select and test; "
+            f"{file} {what.format(len(groups))}, too few for search, select and test; "
             "add rows to task.file"
         )
     order = list(groups.values())
@@ -125,7 +139,11 @@ def _one(file: str, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
     for part, count in zip(PARTS, counts, strict=True):
         found[part] = [row for group in order[start : start + count] for row in group]
         start += count
-    return {part: sorted(rows, key=lambda row: row["_line"]) for part, rows in found.items()}
+    return {part: sorted(rows, key=_number) for part, rows in found.items()}
+
+
+def _number(row: Mapping[str, Any]) -> int:
+    return int(row["_line"] if "_line" in row else row["_row"])
 
 
 def _is_share(value: Any) -> bool:
@@ -157,10 +175,23 @@ def _three(files: Mapping[str, str | None]) -> dict[str, Rows]:
 
 def _read(file: str, option: str) -> Rows:
     path = Path(file).expanduser()
-    rows = read(path, path.stem, option)
+    rows = [
+        with_answers(with_picture(row, file, (path.parent,)))
+        for row in read_file(path, path.stem, option)
+    ]
     for row in rows:
         check_row(row, place(row, file))
     return rows
+
+
+def _check_pictures(rows: Rows, source: str) -> None:
+    """Refuse rows of which only some have a picture."""
+    lacking = [row for row in rows if "image" not in row]
+    if lacking and len(lacking) < len(rows):
+        raise ConfigError(
+            f"{place(lacking[0], source)} has no image, and other rows have; give all rows one, or "
+            "none"
+        )
 
 
 def _answers(rows: Rows, kind: Kind, source: str) -> str:
@@ -175,23 +206,29 @@ def _answers(rows: Rows, kind: Kind, source: str) -> str:
             return answer
     most = max(fitting, key=lambda answer: sum(having[answer]))
     lacking = rows[having[most].index(False)]
+    kind_of = "line" if "_line" in lacking else "row"
     raise ConfigError(
-        f"the rows of {source} have no kind of answer in common ({', '.join(fitting)}): line "
-        f"{lacking['_line']} has no {most}; give all rows the same, or set task.kind"
+        f"the rows of {source} have no kind of answer in common ({', '.join(fitting)}): {kind_of} "
+        f"{_number(lacking)} has no {most}; give all rows the same, or set task.kind"
     )
 
 
 def _prompt(rows: Rows) -> str:
+    shown = f"{PICTURE}\n" if "image" in rows[0] else ""
     context = "{context}\n\n" if all(row.get("context") for row in rows) else ""
-    return f"{context}Question: {{question}}\nAnswer:"
+    return f"{shown}{context}Question: {{question}}\nAnswer:"
 
 
-def _defaults(given: str, rows: Rows) -> dict[str, Any]:
+def _defaults(given: str, rows: Rows, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what goes with an answer where the user says nothing."""
     if given == "choices":
         return {"continuation": " {choice}"}
     if given == "answer_number":
         return {}
-    # An answer of several lines could never be given in one.
-    one_line = not any("\n" in str(text).strip() for row in rows for text in row["answers"])
-    return {"judge": "exact_match", **({"stop": ["\n"]} if one_line else {})}
+    # An answer of several lines could never be given in one, and published protocols have stops.
+    one_line = options.get("protocol", "robust") == "robust" and not any(
+        "\n" in str(text).strip() for row in rows for text in row["answers"]
+    )
+    # Of a picture one may say the same in many words.
+    judge = "rougel" if "image" in rows[0] else "exact_match"
+    return {"judge": judge, **({"stop": ["\n"]} if one_line else {})}

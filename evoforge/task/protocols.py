@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from evoforge.errors import ConfigError
 
-JAPANESE: Final[Mapping[str, Any]] = {"code": "ja", "rule": "fasttext", "threshold": 0.5}
+JAPANESE: Final[Mapping[str, Any]] = {
+    "code": "ja",
+    "rule": "fasttext",
+    "threshold": 0.5,
+    "at_least": False,
+}
+# One word for the paper's two evaluations: which of them is meant, the judge says.
+BY_JUDGE: Final[Mapping[tuple[str, str], str]] = {("sakana", "rougel"): "sakana_vlm"}
 
 PROTOCOLS: Final[Mapping[str, Mapping[str, Any]]] = {
     # Ours: numbers as a reader reads them; an answer is over where it goes on to a new heading.
@@ -19,6 +26,9 @@ PROTOCOLS: Final[Mapping[str, Mapping[str, Any]]] = {
         "extraction": "robust",
         "special_tokens": True,
         "separate": False,
+        "beams": 1,
+        "repetition_penalty": 1.0,
+        "tokens": "char",
     },
     # The paper's evaluation of MGSM-JA, with its quirks. Reference: Akiba 2024,
     # https://arxiv.org/abs/2403.13187; evomerge/eval/ja_mgsm.py at 09aff54.
@@ -33,6 +43,28 @@ PROTOCOLS: Final[Mapping[str, Mapping[str, Any]]] = {
         "chat": False,
         "judge": "number",
         "gold_length_plus": None,
+        "beams": 1,
+        "repetition_penalty": 1.0,
+        "tokens": "mecab",
+    },
+    # The paper's evaluation of vision-language models, for JA-VG-VQA-500 and JA-VLM-Bench. At one
+    # half a text is in the language. Reference: the same; evomerge/eval/utils.py and metrics.py at
+    # 09aff54, and configs/vlm/evovlm-v1-jp-7b.yaml.
+    "sakana_vlm": {
+        "max_new_tokens": 512,
+        "stop": [],
+        "extraction": "sakana",
+        "special_tokens": True,
+        "language": {**JAPANESE, "at_least": True},
+        "description": "",
+        "shots": None,
+        "chat": False,
+        "judge": "rougel",
+        "gold_length_plus": None,
+        "beams": 5,
+        "repetition_penalty": 1.5,
+        "tokens": "mecab",
+        "bootstrap": {"samples": 1000, "seed": 42},
     },
     # The Japanese harness: Stability-AI/lm-evaluation-harness, branch jp-stable, at effdbea.
     "jp_stable": {
@@ -42,8 +74,24 @@ PROTOCOLS: Final[Mapping[str, Mapping[str, Any]]] = {
         "special_tokens": False,
         "separate": True,
         "chat": False,
+        "beams": 1,
+        "repetition_penalty": 1.0,
+        "tokens": "model",
     },
 }
+
+
+def protocol_of(name: str, judge: str) -> str:
+    """Return the protocol that a name means for a judge: `sakana` has one more for ROUGE-L.
+
+    Raises:
+        ConfigError: there is no such protocol.
+    """
+    if not isinstance(name, str) or name not in PROTOCOLS:
+        raise ConfigError(
+            f"protocol must be one of {', '.join(PROTOCOLS)}, got {name}; set task.protocol"
+        )
+    return BY_JUDGE.get((name, judge), name)
 
 
 def settle(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -56,11 +104,7 @@ def settle(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     Raises:
         ConfigError: there is no such protocol.
     """
-    if not isinstance(name, str) or name not in PROTOCOLS:
-        raise ConfigError(
-            f"protocol must be one of {', '.join(PROTOCOLS)}, got {name}; set task.protocol"
-        )
-    protocol = PROTOCOLS[name]
+    protocol = PROTOCOLS[protocol_of(name, "")]
     values = {key: protocol.get(key) if value is None else value for key, value in given.items()}
     changed = sorted(
         key for key in values if key in protocol and _plain(values[key]) != _plain(protocol[key])

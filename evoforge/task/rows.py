@@ -1,4 +1,4 @@
-"""Rows of data: read from JSON Lines files, and checked one by one, wherever they come from.
+"""Rows of data: read from files of text, and checked one by one, wherever they come from.
 
 Knows what a row must say; does not know what it is asked for.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evoforge.errors import ConfigError
+from evoforge.task.tables import csv_rows, json_rows
 
 EXAMPLE = '{"question": "1+1=", "answer_number": 2}'
 ANSWERS = "answers, answer_number, or choices with label"
@@ -22,7 +23,7 @@ def read(path: Path, name: str, option: str = "data_dir") -> list[dict[str, Any]
     """Return the rows of a file, each with the id that it has, or one made of its line.
 
     Args:
-        path: of the file; UTF-8 text, one object a line.
+        path: of the file; UTF-8 text, one object a line, or one list in .json, or .csv.
         name: of the file, which made ids begin with.
         option: what to set where it cannot be read.
 
@@ -30,16 +31,20 @@ def read(path: Path, name: str, option: str = "data_dir") -> list[dict[str, Any]
         ConfigError: the file is missing or empty, a line of it is not an object, or two rows
             have one id.
     """
-    rows = [{"id": f"{name}-{n}", **row, "_line": n} for n, row in _lines(path, option)]
+    text = _text(path, option)
+    ending = path.suffix.lower()
+    listed = ending == ".json" and text.lstrip().startswith("[")
+    made = csv_rows if ending == ".csv" else json_rows if listed else _lines
+    rows = [{"id": f"{name}-{n}", **row, "_line": n} for n, row in made(text, path)]
     if not rows:
         raise ConfigError(f"{path} is empty; write one object a line, such as {EXAMPLE}")
     _check_ids(rows, str(path))
     return rows
 
 
-def _lines(path: Path, option: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _text(path: Path, option: str) -> str:
     try:
-        lines = path.read_text("utf-8-sig").split("\n")  # texts may hold other line ends
+        return path.read_text("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read {path} ({error.strerror}); set {option}") from error
     except UnicodeDecodeError as error:
@@ -47,7 +52,10 @@ def _lines(path: Path, option: str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ConfigError(
             f"{path} is not UTF-8 text: {error.reason} in line {number}; save it as UTF-8"
         ) from error
-    for number, line in enumerate(lines, start=1):
+
+
+def _lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):  # texts may hold other line ends
         if not line.strip():
             continue
         try:
@@ -88,8 +96,21 @@ def _check_ids(rows: list[dict[str, Any]], source: str) -> None:
 
 
 def place(row: Mapping[str, Any], source: str) -> str:
-    """Return where a row stands, for errors."""
-    return f"{source}, line {row['_line']}" if "_line" in row else f"{source}, row {row['_row']}"
+    """Return where a row stands, for errors; an entry of its list is counted from 1."""
+    line = f"line {row['_line']}" if "_line" in row else f"row {row['_row']}"
+    return f"{source}, {line}" + (f", entry {row['_entry']}" if "_entry" in row else "")
+
+
+def with_answers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose one `answer` is its answers, where it has no other."""
+    answer = row.get("answer")
+    if _answered(row) or not isinstance(answer, str) or not answer.strip():
+        return dict(row)
+    return {**row, "answers": [answer]}
+
+
+def _answered(row: Mapping[str, Any]) -> bool:
+    return any(row.get(key) not in (None, []) for key in ("answers", "answer_number", "choices"))
 
 
 def check_row(row: Mapping[str, Any], where: str) -> None:
@@ -114,7 +135,11 @@ def check_row(row: Mapping[str, Any], where: str) -> None:
     known = row.get("known")
     if not (known is None or isinstance(known, str) or _texts(known)):
         raise ConfigError(f"{where}: known must be a text or a list of texts, got {known!r}")
-    if all(row.get(key) in (None, []) for key in ("answers", "answer_number", "choices")):
+    if not _answered(row) and type(row.get("answer")) in (int, float):
+        raise ConfigError(
+            f"{where}: answer must be a text, got {row['answer']!r}; call it answer_number"
+        )
+    if not _answered(row):
         raise ConfigError(f"{where} has no answer; give it {ANSWERS}")
     _check_answers(row, where)
     _check_choices(row, where)

@@ -14,7 +14,8 @@ from evoforge.task.base import PARTS, Item, Judgement, Part, Task
 from evoforge.task.request import Request, Response
 
 # What each metric's scores lie between, as far as it is known.
-UNIT = ("acc", "acc_lang", "lang", "exact_match", "rouge2", "rougel", "balanced_acc", "probability")
+JUDGED = ("acc", "exact_match", "rouge2", "rougel")
+UNIT = (*JUDGED, *(f"{metric}_lang" for metric in JUDGED), "lang", "balanced_acc", "probability")
 BOUNDS: Mapping[str, tuple[float, float]] = {**dict.fromkeys(UNIT, (0.0, 1.0)), "mcc": (-1.0, 1.0)}
 
 
@@ -115,6 +116,7 @@ class Suite(Task):
 
     def prepare(self, tokenizer: Any) -> None:
         """Tell every task which tokenizer the models have."""
+        super().prepare(tokenizer)
         for task in self.tasks.values():
             task.prepare(tokenizer)
 
@@ -213,6 +215,7 @@ def _row(key: str, item: Item) -> dict[str, Any]:
         "answer_number": item.answer_number,
         "choices": list(item.choices),
         "label": item.label,
+        "image": item.picture,
     }
 
 

@@ -9,6 +9,7 @@ from evoforge.task.base import PARTS, Item, ItemSource, Task
 from evoforge.task.contexts import Contexts, TooLong, with_answer
 from evoforge.task.prompts import prompt_is
 from evoforge.task.request import Compare, Response
+from evoforge.task.shown import check_unmarked
 from evoforge.task.template import Template, fields
 
 Metric = Literal["logprob", "probability"]
@@ -65,6 +66,9 @@ class TextScoring(Task):
         self._metric, self._separate = metric, separate
         for part in PARTS:
             self._text.check(self.items(part))
+            for item in self.items(part):
+                if item.picture is not None:
+                    check_unmarked(item, {"text": self._text.fill(fields(item))})
         self._contexts = Contexts(
             self,
             items,
@@ -96,13 +100,14 @@ class TextScoring(Task):
         }
 
     def prepare(self, tokenizer: Any) -> None:
-        """Refuse a tokenizer without a chat template where one is needed."""
-        self._contexts.check(tokenizer)
+        """Take the models' tokenizer; see `Task.prepare`."""
+        super().prepare(tokenizer)
+        self._contexts.prepare(tokenizer)
 
     def request(self, item: Item) -> Compare:
         """Return the item's context and its gold text."""
         text = self._text.fill(fields(item))
-        return Compare(self._contexts.of(item), (text,), self._separate)
+        return Compare(self._contexts.of(item), (text,), self._separate, item.picture)
 
     def score(self, item: Item, response: Response) -> dict[str, float]:
         """Return `logprob` and `probability`; both of one token on the average."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from evoforge.path import hops, short, statistics
 from evoforge.recipe import Recipe
+from evoforge.showcase import Shown
 from evoforge.tracker.base import Named, Scored
 
 LONGEST_REASON = 300
@@ -149,6 +150,31 @@ def result_summary(line: Sequence[Any]) -> dict[str, Any]:
     key = f"{_key(name)}/{part}"
     ends = {key: score, f"{key}_low": low, f"{key}_high": high, f"{key}_se": se}
     return {name: value for name, value in ends.items() if value is not None}
+
+
+def example_lines(shown: Sequence[Shown]) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and the lines of the table of examples; a picture is a PNG's bytes.
+
+    There are columns for each model: its answer, its score and, where a language is wanted, whether
+    the answer is in it.
+    """
+    if not shown:
+        return [], []
+    models = [answer.model for answer in shown[0].answers]
+    seen = any(each.example.picture is not None for each in shown)
+    spoken = any(answer.speaks is not None for each in shown for answer in each.answers)
+    columns = ["item", "question", *(["picture"] if seen else []), "reference"]
+    for model in models:
+        columns += [model, f"{model} score", *([f"{model} language"] if spoken else [])]
+    lines = []
+    for each in shown:
+        example = each.example
+        line: list[Any] = [example.item, example.question, *([example.picture] if seen else [])]
+        line.append(" / ".join(example.answers))
+        for answer in each.answers:
+            line += [answer.text, answer.score, *([answer.speaks] if spoken else [])]
+        lines.append(line)
+    return columns, lines
 
 
 def winner_summary(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,15 +7,18 @@ neither records nor the journal.
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 log = logging.getLogger(__name__)
 
 PIECES = 50  # after so many, a table is logged every second generation, then every third
+SMALLEST = 192  # pixels that the longer side of a picture should have
 LONGEST_PIECE = 5000  # lines; a generation is added to it, and W&B cuts at 10,000 in silence
 # W&B stays in the background: no captured terminal, no code, no machine facts, no hanging exit.
 QUIET: Mapping[str, Any] = {
@@ -143,6 +146,19 @@ class WandbRun:
             last["results"] = table
         if last:
             self._run.log(last)
+
+    def examples(self, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
+        """Log the table of examples; bytes in it are PNG files."""
+        cells = [[self._image(c) if isinstance(c, bytes) else c for c in line] for line in lines]
+        # Columns of mixed types would hold no pictures.
+        self._run.log({"examples": self._wandb.Table(list(columns), cells)})
+
+    def _image(self, data: bytes) -> Any:
+        """Return a picture; a small one is drawn larger, pixel by pixel."""
+        with Image.open(BytesIO(data)) as opened:
+            times = max(1, SMALLEST // max(opened.size))
+            size = (times * opened.width, times * opened.height)
+            return self._wandb.Image(opened.resize(size, Image.Resampling.NEAREST))
 
     def artifact(self, texts: Mapping[str, str], files: Sequence[Path]) -> None:
         """Keep texts by file name, files, and the whole tables as an artifact."""

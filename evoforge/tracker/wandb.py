@@ -2,8 +2,8 @@
 
 The run keeps its id over resumes and every time all of the journal is logged again: under the same
 id W&B puts the new copy in the place of the old one, so nothing is there twice. A thread talks to
-W&B, so the search never waits for the network. W&B gets records and a configuration without
-secrets; it never sees models, items or answers.
+W&B, so the search never waits for the network. W&B gets records, a configuration without secrets
+and, unless it is told not to, a few examples; it never sees models, other items or other answers.
 """
 
 import json
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
+from evoforge import showcase
 from evoforge.errors import ConfigError
 from evoforge.recipe import digest
 from evoforge.record import Record
@@ -44,6 +45,8 @@ class Wandb(Tracker):
         name: name of the W&B run; None for merge, task, optimizer and seed.
         tags: besides merge, task and optimizer.
         max_genes: longer genomes go into a file at the end, not into charts and tables.
+        examples: whether the test items that are kept to be shown, with their pictures and the
+            answers to them, are logged too.
         timeout: seconds for the server to answer at the start, and again at the end; the run
             waits only at the end.
 
@@ -61,6 +64,7 @@ class Wandb(Tracker):
         name: str | None = None,
         tags: Sequence[str] = (),
         max_genes: int = 64,
+        examples: bool = True,
         timeout: float = 20.0,
     ) -> None:
         if mode not in MODES:
@@ -78,6 +82,7 @@ class Wandb(Tracker):
         self._name = name
         self._tags = tuple(tags)
         self._max_genes = max_genes
+        self._examples = examples
         self._timeout = timeout
         self._courier: Courier | None = None
 
@@ -180,6 +185,9 @@ class Wandb(Tracker):
         courier.send(partial(self._run.summary, more))
         courier.send(partial(self._run.results, _rows.RESULT_COLUMNS, lines))
         self._log_winner(courier, result)
+        columns, shown = _rows.example_lines(showcase.shown(self._record) if self._examples else [])
+        if shown:
+            courier.send(partial(self._run.examples, columns, shown))
         # Last, because it may be large and nothing waits for it.
         files = genomes(self._record, self._max_genes)
         if files:
@@ -195,6 +203,8 @@ class Wandb(Tracker):
             "result.json": json.dumps(result, indent=2, ensure_ascii=False),
         }
         plots = sorted(self._record.folder.glob("*.png"))
+        if self._examples:
+            plots += sorted(self._record.folder.glob("examples.html"))
         courier.send(partial(self._run.artifact, texts, plots))
 
 

@@ -4,7 +4,7 @@ Knows the text of the corpus only; models see its vocabulary size and its specia
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,22 +23,32 @@ SPECIALS: Final = {
 PIECES: Final = r"\d|\n|▁?[^▁\d\n]+(?:▁(?=\d))?|▁"
 
 
-def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str],
+    *,
+    vocab_size: int,
+    pieces: str = PIECES,
+    longest: int = 10,
+    more_specials: Sequence[str] = (),
+) -> PreTrainedTokenizerFast:
     """Train a tokenizer; decoding what it encoded gives the text back, spaces included.
 
     Args:
         texts: the corpus; it holds no "▁".
         vocab_size: number of tokens, special tokens included.
+        pieces: a regular expression of what no token crosses.
+        longest: characters in a token at most.
+        more_specials: special tokens besides `SPECIALS`.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIALS["unk_token"]))
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pieces), "isolated")
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
     trainer = BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=list(SPECIALS.values()),
+        special_tokens=[*SPECIALS.values(), *more_specials],
         initial_alphabet=list("0123456789"),
-        max_token_length=10,
+        max_token_length=longest,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)

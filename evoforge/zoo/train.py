@@ -5,15 +5,20 @@ Knows documents and token ids, not what the documents say nor what the model is 
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerBase
+from transformers import (
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from evoforge.zoo.corpus import Document
 
@@ -43,32 +48,44 @@ class Plan:
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids, padded on the right, and the weight of each token's loss, all (batch, length)."""
+    """Token ids, padded on the right, and the weight of each token's loss, all (batch, length).
+
+    Where documents have a picture each, its pixels are (batch, 3, height, width).
+    """
 
     ids: Tensor
     weights: Tensor
+    pixels: Tensor | None = None
 
 
-def new_model(tokenizer: PreTrainedTokenizerBase, *, seed: int) -> MistralForCausalLM:
-    """Make the untrained miniature Mistral: 8 layers of width 128, 4 heads, 2 of them shared."""
+def new_model(
+    tokenizer: PreTrainedTokenizerBase, *, seed: int, **changes: Any
+) -> MistralForCausalLM:
+    """Make the untrained miniature Mistral: 8 layers of width 128, 4 heads, 2 of them shared.
+
+    Args:
+        tokenizer: gives the size of the vocabulary and the special tokens.
+        seed: of the first weights.
+        changes: settings of `MistralConfig` that differ.
+    """
     torch.manual_seed(seed)
-    config = MistralConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=352,
-        num_hidden_layers=8,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=256,
-        sliding_window=None,
-        tie_word_embeddings=False,
-        initializer_range=0.05,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return MistralForCausalLM(config)
+    settings: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 128,
+        "intermediate_size": 352,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 32,
+        "max_position_embeddings": 256,
+        "sliding_window": None,
+        "tie_word_embeddings": False,
+        "initializer_range": 0.05,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return MistralForCausalLM(MistralConfig(**{**settings, **changes}))
 
 
 def batches(
@@ -82,15 +99,15 @@ def batches(
     rng = random.Random(seed)
     while True:
         chunk = list(islice(documents, plan.batch_size * BATCHES_PER_CHUNK))
-        pieces = sorted(_tokenize(chunk, tokenizer, plan.prompt_weight), key=lambda p: len(p[0]))
+        pieces = sorted(tokenize(chunk, tokenizer, plan.prompt_weight), key=lambda p: len(p[0]))
         groups = [pieces[i : i + plan.batch_size] for i in range(0, len(pieces), plan.batch_size)]
         rng.shuffle(groups)
         for group in groups:
-            yield _pad(group, int(tokenizer.pad_token_id))
+            yield pad_right(group, int(tokenizer.pad_token_id))
 
 
-def _tokenize(
-    documents: list[Document], tokenizer: PreTrainedTokenizerBase, prompt_weight: float
+def tokenize(
+    documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, prompt_weight: float
 ) -> list[tuple[list[int], list[float]]]:
     """Return token ids and loss weights of every document, from its start to its end token."""
     halves = [half for document in documents for turn in document for half in turn]
@@ -106,7 +123,8 @@ def _tokenize(
     return pieces
 
 
-def _pad(group: list[tuple[list[int], list[float]]], pad: int) -> Batch:
+def pad_right(group: list[tuple[list[int], list[float]]], pad: int) -> Batch:
+    """Make a batch of tokenized documents."""
     length = max(len(ids) for ids, _ in group)
     ids = torch.full((len(group), length), pad)
     weights = torch.zeros(len(group), length)
@@ -117,7 +135,7 @@ def _pad(group: list[tuple[list[int], list[float]]], pad: int) -> Batch:
 
 
 def train(
-    model: MistralForCausalLM,
+    model: PreTrainedModel,
     stream: Iterator[Batch],
     plan: Plan,
     *,
@@ -131,21 +149,39 @@ def train(
         plan: the schedule.
         report: called after every step with its loss.
     """
+    model.train()
+    for step, batch in zip(updates(model, plan), stream, strict=False):
+        loss = _loss(model, batch)
+        step.take(loss)
+        report(loss.item())
+    model.eval()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update that is due; `take` makes it."""
+
+    index: int
+    take: Callable[[Tensor], None]
+
+
+def updates(model: nn.Module, plan: Plan) -> Iterator[Step]:
+    """Yield the updates of a training run; each has to be given its loss before the next."""
     optimizer = _optimizer(model, plan)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan.steps))
-    model.train()
-    for batch in islice(stream, plan.steps):
-        loss = _loss(model, batch)
+
+    def take(loss: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        report(loss.item())
-    model.eval()
+
+    for index in range(plan.steps):
+        yield Step(index, take)
 
 
-def _optimizer(model: MistralForCausalLM, plan: Plan) -> torch.optim.Optimizer:
+def _optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim == 1]
     groups: list[dict[str, Any]] = [
@@ -163,9 +199,10 @@ def _rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _loss(model: MistralForCausalLM, batch: Batch) -> Tensor:
+def _loss(model: PreTrainedModel, batch: Batch) -> Tensor:
     # Padding is on the right and attention is causal, so no mask is needed.
-    logits = model(input_ids=batch.ids[:, :-1], use_cache=False).logits
+    seen = {} if batch.pixels is None else {"pixel_values": batch.pixels}
+    logits = model(input_ids=batch.ids[:, :-1], use_cache=False, **seen).logits
     losses = cross_entropy(logits.transpose(1, 2), batch.ids[:, 1:], reduction="none")
     weights = batch.weights[:, 1:]
     return (losses * weights).sum() / weights.sum()

@@ -6,11 +6,11 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from evoforge.errors import ConfigError
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._slots import Slot, find_slots
 from evoforge.export import export
 from evoforge.merge.dfs import Dfs
 from evoforge.merge.linear import Linear
 from evoforge.models.layout import place
+from evoforge.models.slots import Slot, find_slots
 from evoforge.path import Hop
 from tests.conftest import open_pico, pico_tokenizer
 from tests.evaluator.conftest import SMALL

@@ -30,7 +30,8 @@ def gpu(monkeypatch):
 def test_vllm_is_taken_where_it_is_faster(pool, gpu, monkeypatch):
     made = []
     monkeypatch.setattr(auto_module, "Vllm", lambda *given, **options: made.append(options))
-    auto("task", pool, batch_size=7, attention="eager")
+    task = Generation(name="t", items=Sums(), prompt="{question}", max_new_tokens=2)
+    auto(task, pool, batch_size=7, attention="eager")
     assert made == [{"batch_size": 7, "device": "auto", "attention": "eager"}]
 
 
@@ -53,3 +54,15 @@ def test_on_a_cpu_vllm_is_no_faster(pool, gpu, monkeypatch):
 def test_an_architecture_that_vllm_does_not_know_stays_with_hf(pool, gpu, monkeypatch):
     monkeypatch.setattr(auto_module, "import_vllm", lambda: Registry("Other"))
     assert why_not_vllm(pool, "cuda") == "vllm does not know MistralForCausalLM"
+
+
+def test_models_that_see_stay_with_hf(seer, gpu):
+    assert why_not_vllm(seer("llava").pool, "cuda") == "the models see pictures"
+
+
+@pytest.mark.parametrize("option", [{"beams": 2}, {"repetition_penalty": 1.5}])
+def test_what_vllm_cannot_be_asked_stays_with_hf(pool, gpu, monkeypatch, option):
+    monkeypatch.setattr(auto_module, "Hf", lambda *given, **options: options)
+    monkeypatch.setattr(auto_module, "Vllm", None)
+    task = Generation(name="t", items=Sums(), prompt="{question}", max_new_tokens=2, **option)
+    assert auto(task, pool, feature_cache_gb=1.0)["feature_cache_gb"] == 1.0

@@ -9,6 +9,7 @@ from evoforge.baseline import baselines
 from evoforge.errors import ConfigError
 from evoforge.evaluator.lm_eval import LmEval
 from evoforge.merge.base import Mergers
+from evoforge.merge.linear import Linear
 from evoforge.merge.ties import Ties
 from evoforge.task.generation import Generation
 from evoforge.task.lm_eval import LmEval as HarnessTask
@@ -272,3 +273,25 @@ def test_nothing_is_printed(pool, merger, local, capfd, caplog):
     evaluator.evaluate(candidate(pool, merger, "a"), task.items("search"))
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_that_see_answer_texts_as_in_lm_eval(seer, local, kind):
+    pool = seer("llava").pool
+    merged = Mergers(pool).build(baselines(Linear(pool, weight=WEIGHT))["uniform_soup"])
+    task = HarnessTask(name="t", tasks=[local(kind, num_fewshot=0)], select=4)
+    found = [
+        LmEval(task, pool, batch_size=4, back_end=back_end).evaluate(merged, task.items("search"))
+        for back_end in ("evoforge", "hflm")
+    ]
+    assert found[0].status == "ok", found[0].reason
+    assert found[0].score == pytest.approx(found[1].score, rel=1e-5)
+    assert [one.completion for one in found[0].results] == [
+        one.completion for one in found[1].results
+    ]
+
+
+@pytest.mark.parametrize("attention", ["auto", "sdpa"])
+def test_an_attention_that_is_named_is_the_one_that_is_used(pool, local, attention):
+    task = HarnessTask(name="t", tasks=[local("choice")], select=4)
+    assert LmEval(task, pool, attention=attention)._lm._quick == (attention == "auto")

@@ -22,6 +22,7 @@ from evoforge.merge.ties import Ties
 from evoforge.path import Hop
 from evoforge.task.generation import Generation
 from tests.conftest import open_pico
+from tests.evaluator.test_hf_pictures import Shown
 from tests.loop import WEIGHT
 
 # vLLM's kernels for the CPU take heads of 32, and keep the keys of 128 tokens together.
@@ -95,6 +96,33 @@ def test_a_wrong_option_is_named(monkeypatch, task, larger, option, message):
     monkeypatch.setattr("evoforge.evaluator.vllm.import_vllm", lambda: None)
     with pytest.raises(ConfigError, match=message):
         Vllm(task, larger, **option)
+
+
+def test_models_that_see_are_refused(monkeypatch, task, seer):
+    monkeypatch.setattr("evoforge.evaluator.vllm.import_vllm", lambda: None)
+    with pytest.raises(ConfigError, match="runs no vision-language models, and vlm is one"):
+        Vllm(task, seer("llava").pool)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"beams": 2}, "knows no beams and no repetition penalty, and search-0 asks for 2 and 1.0"),
+        ({"repetition_penalty": 1.5}, "search-0 asks for 1 and 1.5; set evaluator=hf, or task.be"),
+    ],
+)
+def test_beams_and_penalties_are_refused(monkeypatch, larger, option, message):
+    monkeypatch.setattr("evoforge.evaluator.vllm.import_vllm", lambda: None)
+    task = Generation(name="t", items=Questions(), prompt="{question}", max_new_tokens=4, **option)
+    with pytest.raises(ConfigError, match=message):
+        Vllm(task, larger)
+
+
+def test_pictures_are_refused(monkeypatch, larger):
+    monkeypatch.setattr("evoforge.evaluator.vllm.import_vllm", lambda: None)
+    task = Generation(name="t", items=Shown(), prompt="<image>{question}", max_new_tokens=4)
+    with pytest.raises(ConfigError, match="shows no pictures, and search-0 has one; set evaluator"):
+        Vllm(task, larger)
 
 
 def test_the_sentence_of_an_error_is_found():

@@ -8,9 +8,10 @@ from safetensors.torch import load_file, save_file
 
 from evoforge.errors import PoolError
 from evoforge.models.adapter import STORED
+from evoforge.models.opening import open_source
 from evoforge.models.pool import open_pool
 from evoforge.models.preflight import preflight
-from evoforge.models.source import SourceSpec, open_source
+from evoforge.models.spec import SourceSpec
 from evoforge.models.weights import SINGLE, Weights, differing
 
 NORM = "model.norm.weight"

@@ -7,9 +7,10 @@ import torch
 
 from evoforge.errors import ConfigError, PoolError
 from evoforge.models import tokenizer as tokenizer_module
+from evoforge.models.opening import open_source
 from evoforge.models.pool import Pool, open_pool
 from evoforge.models.preflight import preflight
-from evoforge.models.source import SourceSpec, open_source
+from evoforge.models.spec import SourceSpec
 from evoforge.models.tokenizer import load_tokenizer
 from evoforge.models.weights import INDEX, Weights
 from tests.conftest import open_pico

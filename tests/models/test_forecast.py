@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import constants
+from safetensors.torch import load_file
 
 from evoforge.errors import PoolError
 from evoforge.models import forecast
@@ -171,3 +172,22 @@ def test_without_network_and_cache_opening_says_what_is_wrong(cached, free):
         PoolError, match=r"cannot get o/none from the hub \(.*; check the id and the"
     ):
         open_pool(sources={"base": {"path": "o/none"}})
+
+
+def test_a_merged_model_that_sees_has_the_weights_of_the_one_that_sees(cached, free):
+    text = cached("o/text", index(1))
+    vlm = cached("o/vlm", {**index(3), "config.json": {"dtype": "bfloat16", "vision_config": {}}})
+    # 1 + 3 for the sources, 3 for the merged model, and work.
+    free(7.1 + WORKING / GIB)
+    check_memory([text, vlm], "auto")
+    free(6.9 + WORKING / GIB)
+    with pytest.raises(PoolError, match="take 7.3 GiB of memory"):
+        check_memory([text, vlm], "auto")
+
+
+def test_settings_of_a_model_that_sees_tell_its_size(cached, vlms):
+    folder = vlms("llava")["vlm"]
+    config = json.loads((folder / "config.json").read_text())
+    stored = load_file(folder / "model.safetensors").values()
+    found = size(cached("o/a", {"config.json": config}))
+    assert found.stored == sum(tensor.nbytes for tensor in stored)

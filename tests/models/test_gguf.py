@@ -13,9 +13,10 @@ from gguf import GGMLQuantizationType as Kind
 
 from evoforge.errors import PoolError
 from evoforge.models import gguf as module
+from evoforge.models.opening import open_source
 from evoforge.models.pool import open_pool
 from evoforge.models.preflight import preflight
-from evoforge.models.source import SourceSpec, open_source
+from evoforge.models.spec import SourceSpec
 
 HEADS, HIDDEN, INNER, LAYERS, VOCABULARY = 2, 32, 64, 2, 64
 PLACES = {

@@ -92,3 +92,12 @@ def test_an_adapter_is_a_source_on_its_model(file, pico, tmp_path):
     assert (source.name, source.changed) == ("lora", pool.base)
     assert mergekit_reference(source) == named
     assert list(members(read(file), pool).values()) == [pico["base"].name, "lora"]
+
+
+def test_a_file_may_name_a_model_that_sees(file, vlms, tmp_path):
+    folders = vlms("llava")
+    models = "".join(f"  - model: {folders[name]}\n" for name in ("llm", "vlm"))
+    file.write_text(f"merge_method: linear\nmodels:\n{models}parameters:\n  weight: 0.5\n")
+    pool = open_mergekit(file=str(file), vision={"from": "vlm"})
+    pool.check()
+    assert pool.vision.source.name == "vlm"

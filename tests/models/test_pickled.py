@@ -6,8 +6,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from evoforge.errors import PoolError
+from evoforge.models.opening import open_source
 from evoforge.models.pickled import read_pickled
-from evoforge.models.source import SourceSpec, open_source
+from evoforge.models.spec import SourceSpec
 from evoforge.models.weights import PICKLED_INDEX, PICKLED_SINGLE, Weights
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.bfloat16)}

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from evoforge.errors import ConfigError, PoolError
+from evoforge.models.opening import open_source
 from evoforge.models.pool import Pool, open_pool
-from evoforge.models.source import SourceSpec, open_source
+from evoforge.models.spec import SourceSpec
 from tests.conftest import open_pico
 
 EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"

@@ -5,7 +5,10 @@ import torch
 from huggingface_hub import constants
 
 from evoforge.errors import ConfigError, PoolError
-from evoforge.models.source import ZOO, Source, SourceSpec, open_source
+from evoforge.models.files import ZOO
+from evoforge.models.opening import open_source
+from evoforge.models.source import Source
+from evoforge.models.spec import SourceSpec
 
 MAIN, OTHER = "0123456789" * 4, "abcdef0123" * 4
 

@@ -1,11 +1,16 @@
+import ast
 import re
 
 import pytest
 import yaml
 
 from evoforge.path import hops, short
-from evoforge.report.card import card, escape, hub_id
+from evoforge.recipe import Recipe
+from evoforge.report.card import card, hub_id
+from evoforge.report.markdown import escape
 from evoforge.report.result import build
+from evoforge.report.vision import USE
+from tests.report.conftest import recipe_of
 
 
 @pytest.fixture
@@ -151,3 +156,55 @@ def test_a_run_without_winner_has_no_card(new_run):
     run = new_run()
     with pytest.raises(ValueError, match="no model card"):
         card(run.record, build(run.record))
+
+
+VISION = {
+    "source": "vlm",
+    "hash": "e" * 32,
+    "class": "LlavaForConditionalGeneration",
+    "model_type": "llava",
+    "settings": {"rope_theta": {"vlm": 1e6, "llm": 1e4, "from": "llm"}},
+}
+
+
+@pytest.fixture
+def seeing(new_run):
+    """A run whose winner is a language model in the frame of another source, `math_b`."""
+    run = new_run()
+    run.baselines()
+    content = dict(recipe_of({"all": {"ja": {"weight": 1.0}}}).content)
+    content |= {"vision": {**VISION, "source": "math_b"}}
+    content["sources"] = [s for s in content["sources"] if s["name"] == "ja"]
+    recipe = Recipe(content)
+    with run.journal.transaction():
+        run.journal.add_recipe(recipe)
+    run.win(recipe)
+    return run
+
+
+def test_a_model_that_sees_is_told_with_its_frame_and_how_to_load_it(seeing):
+    text = card(seeing.record, build(seeing.record))
+    head = front(text)
+    assert head["pipeline_tag"] == "image-text-to-text"
+    assert head["model-index"][0]["results"][0]["task"]["type"] == "image-text-to-text"
+    # The frame's licence binds too, though nothing of its language part was merged.
+    assert head["base_model"] == ["acme/base", "acme/ja", "acme/math_b"]
+    for wanted in (
+        "math\\_b, unchanged",
+        "e" * 32,
+        "`LlavaForConditionalGeneration`",
+        "fixed size",
+    ):
+        assert wanted in text
+    assert "| rope\\_theta | 1000000.0 | 10000.0 | llm |" in text
+    assert "AutoModelForImageTextToText.from_pretrained" in text
+
+
+def test_a_model_that_reads_alone_says_nothing_of_pictures(made):
+    text, _ = made
+    assert front(text)["pipeline_tag"] == "text-generation"
+    assert "ImageTextToText" not in text
+
+
+def test_the_way_to_load_a_model_that_sees_is_python():
+    ast.parse(USE)

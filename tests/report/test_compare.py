@@ -151,6 +151,35 @@ def test_long_settings_leave_room_for_every_column(new_run, tmp_path):
     assert re.search(rf" {minutes}$", text.getvalue(), re.M)
 
 
+def test_many_settings_are_told_below_the_table_and_none_is_cut_off(new_run, tmp_path):
+    for number, name in enumerate(("sequential", "simultaneous")):
+        config = {"merge": {f"option_{i}": f"{name}_{i}" for i in range(4)}, "seed": number}
+        run = new_run(f"sweep/{name}", config=config)
+        run.baselines()
+        run.win(run.search(generations=1))
+        run.journal.finish()
+    found = compared([tmp_path / "sweep"])
+    lines = drawn(table(found), width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    # Every column that is the same for all runs is whole, the last one too.
+    row = next(line for line in lines if line.startswith("sequential "))
+    assert row.rstrip().endswith(f" {found.rows[0]['minutes']:g}")
+    told = " ".join(" ".join(lines).split())
+    for number, name in enumerate(("sequential", "simultaneous")):
+        options = ", ".join(f"option_{i} {name}_{i}" for i in range(4))
+        assert f"{name}: {options}, seed {number}" in told
+
+
+def test_of_very_many_settings_the_files_know(new_run, tmp_path):
+    for name in ("a", "b"):
+        run = new_run(f"sweep/{name}", config={"merge": {f"o{i:02}": name for i in range(15)}})
+        run.baselines()
+    text = drawn(table(compared([tmp_path / "sweep"])))
+    assert "o11 a" in text
+    assert "o12" not in text
+    assert "3 more settings differ: see comparison.csv" in text
+
+
 def test_the_curve_of_two_stages_goes_on(walked):
     (run,) = compared([walked.record.folder]).runs
     evaluations, best = run.curve

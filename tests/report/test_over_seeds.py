@@ -28,8 +28,17 @@ def test_the_table_compares_with_one_row_item_by_item():
     assert rows[2][0] == "soup"
     assert rows[2][-1].startswith("-100.0 (")
     assert rows[3][:3] == ["PS", "100.0 (88.6 to 100.0)", "100.0, 100.0, 100.0 (± 0.0)"]
-    assert text.splitlines()[-1].startswith("Percent of 30 test items, the same for all rows.")
+    assert text.splitlines()[-1].startswith("Percent, on 30 test items, the same for all rows.")
     assert "± is the standard error of that mean over the seeds" in text
+
+
+def test_figures_that_others_published_stand_beside_their_rows():
+    rows = [line("PS", [results(1, 0)]), line("own", [results(1, 1)])]
+    text = markdown(rows, against=rows[0], published={"paper": {"PS": "19.7"}})
+    head, _, ps, own = text.splitlines()[:4]
+    assert head.endswith(" minus PS | paper |")
+    assert ps.endswith("|  | 19.7 |")
+    assert own.endswith(") |  |")
 
 
 def test_a_row_is_weighted():

@@ -1,6 +1,9 @@
 """Toy items: one question a part, unless a test gives rows of its own."""
 
+from io import BytesIO
+
 import pytest
+from PIL import Image
 
 from evoforge.task.base import Task
 from evoforge.task.request import Context, Generate
@@ -38,3 +41,32 @@ class Toy(Task):
 
     def score(self, item, response):
         return {"acc": 0.0}
+
+
+def png(colour="red", size=(2, 2)):
+    """Return the file of a picture of one colour."""
+    out = BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
+    return out.getvalue()
+
+
+COLOURS = ("red", "green", "blue", "yellow", "black", "white", "pink", "orange", "gray", "brown")
+
+
+def shown(rows=2, **more):
+    """Return rows with a picture each, by part: as `items(**shown())`."""
+    parts = ("search", "select", "test")
+    colours = iter(COLOURS)
+    return {
+        part: [
+            {
+                "id": f"{part}{i}",
+                "question": "何色ですか。",
+                "answers": ["赤い色です。"],
+                "image": png(next(colours)),
+                **more,
+            }
+            for i in range(rows)
+        ]
+        for part in parts
+    }

@@ -116,7 +116,7 @@ def test_an_unknown_judge_answers_with_the_choices(task):
 
 def test_an_unknown_language_option_answers_with_the_options(task):
     with pytest.raises(
-        ConfigError, match=r"options code, rule, threshold, got name; set task\.language"
+        ConfigError, match=r"options code, rule, threshold, at_least, got name; set task\.language"
     ):
         task(language={"name": "ja"})
 
@@ -405,7 +405,9 @@ def test_an_option_that_is_given_stands_and_is_told(task):
 
 
 def test_an_unknown_protocol_answers_with_the_choices(task):
-    with pytest.raises(ConfigError, match=r"one of robust, sakana, jp_stable, got paper; set task"):
+    with pytest.raises(
+        ConfigError, match=r"one of robust, sakana, sakana_vlm, jp_stable, got paper; set task"
+    ):
         task(protocol="paper")
 
 
@@ -477,3 +479,74 @@ def test_the_bundled_task_gives_a_point_for_a_right_japanese_answer(compose):
     request = bundled.request(item)
     assert request.context == Context(f"質問: {item.question}\n答え:")
     assert (request.max_new_tokens, request.stops) == (48, Stops())
+
+
+def test_answers_may_be_searched_by_beams_with_a_penalty(texts):
+    request = texts(beams=3, repetition_penalty=1.2).request(texts().items("test")[0])
+    assert (request.beams, request.repetition_penalty) == (3, 1.2)
+    settings = texts(beams=3, repetition_penalty=1.2).settings
+    assert settings["decoding"] == "beams"
+    assert (settings["beams"], settings["repetition_penalty"]) == (3, 1.2)
+
+
+def test_by_itself_an_answer_is_greedy(task):
+    request = task().request(ITEM)
+    assert (request.beams, request.repetition_penalty) == (1, 1.0)
+    assert task().settings["decoding"] == "greedy"
+    assert not {"beams", "repetition_penalty"} & set(task().settings)
+
+
+@pytest.mark.parametrize("change", [{"beams": 2}, {"repetition_penalty": 1.1}])
+def test_how_answers_are_searched_changes_the_hash(task, change):
+    assert task(**change).protocol_hash("test") != task().protocol_hash("test")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("beams", 0, r"beams must be at least 1, got 0; set task\.beams"),
+        ("beams", 1.5, r"beams must be at least 1, got 1\.5; set task\.beams"),
+        ("repetition_penalty", 0, r"must be a number above 0, got 0; set task\.repetition_penalty"),
+        ("repetition_penalty", float("inf"), "must be a number above 0, got inf"),
+        ("repetition_penalty", "high", "must be a number above 0, got 'high'"),
+        ("repetition_penalty", True, "must be a number above 0, got True"),
+    ],
+)
+def test_beams_and_penalty_are_checked(task, option, value, message):
+    with pytest.raises(ConfigError, match=message):
+        task(**{option: value})
+
+
+def test_items_are_read_once_though_the_proxy_has_them_too(items):
+    asked = []
+
+    class Counted:
+        def rows(self, part):
+            asked.append(part)
+            return items().rows(part)
+
+    Generation(name="t", items=Counted(), prompt="{question}", proxy="{answer_number}")
+    assert asked == ["search", "select", "test"]
+
+
+class Chatty:
+    def __init__(self, template):
+        self.chat_template = template
+
+
+def test_a_chats_template_is_part_of_its_protocol(task):
+    first, same, other = (task(chat=True) for _ in range(3))
+    before = first.protocol_hash("test")
+    first.prepare(Chatty("a"))
+    same.prepare(Chatty("a"))
+    other.prepare(Chatty("b"))
+    hashes = [each.protocol_hash("test") for each in (first, same, other)]
+    assert before != hashes[0] == hashes[1] != hashes[2]
+    assert len(first.settings["chat_template"]) == len(before)
+
+
+def test_what_is_no_chat_has_no_template(task):
+    made = task()
+    before = made.protocol_hash("test")
+    made.prepare(Chatty("a"))
+    assert made.protocol_hash("test") == before

@@ -11,6 +11,7 @@ from evoforge.task.hub import data_set, load
 from evoforge.task.jsonl import JsonLines
 from evoforge.task.rows import check_row
 from tests.conftest import options
+from tests.task.conftest import png
 
 COLUMNS = [
     {
@@ -225,8 +226,8 @@ SHIPPED = {
         {
             "qid": "Q1",
             "question": "q",
-            "answers": {"text": ["a"], "answer_start": [1]},
-            "ctxs": {"id": ["1", "2"], "title": ["x", "y"], "text": ["p1", "p2"]},
+            "answers": ["a"],
+            "ctxs": [{"text": "p1", "has_answer": False}, {"text": "p2", "has_answer": True}],
         },
         {"id": "jaqket-Q1", "answers": ["a"], "context": "p1\np2"},
     ),
@@ -240,7 +241,7 @@ SHIPPED = {
 @pytest.mark.parametrize(("task", "file"), SHIPPED)
 def test_shipped_data_sets_become_rows_that_can_be_used(monkeypatch, compose, task, file):
     given, wanted = SHIPPED[task, file]
-    monkeypatch.setattr(hub, "_load", lambda file, source: [given])
+    monkeypatch.setattr(hub, "_load", lambda file, source: ([given], {"image"} & set(given)))
     options = compose(f"task={task}")["task"]["items"]["hub"][file]
     (row,) = load(file, data_set(file, options))
     check_row(row, "here")
@@ -257,3 +258,76 @@ def test_every_file_of_a_shipped_task_has_a_data_set_or_says_that_there_is_none(
         }
         lacking |= {option} if files - set(items.get("hub") or {}) else set()
     assert lacking == {"marc_ja"}  # withdrawn
+
+
+def test_pictures_stay_files_and_are_read_when_they_are_asked_for(tmp_path, caplog):
+    rows = [
+        {
+            "question": "q",
+            "photo": {"bytes": png("red"), "path": "a.png"},
+            "other": {"bytes": png("blue"), "path": None},
+            "more": [{"bytes": png("blue"), "path": None}],
+        },
+        {"question": "r", "photo": None, "other": None, "more": []},
+    ]
+    image = datasets.Image()
+    features = {"question": datasets.Value("string"), "photo": image, "other": image}
+    features["more"] = datasets.List(image)
+    path = tmp_path / "seen.parquet"
+    datasets.Dataset.from_list(rows, features=datasets.Features(features)).to_parquet(path)
+    options = {"path": "parquet", "files": str(path), "keys": {"image": "photo"}}
+    first, second = load("x.jsonl", data_set("x.jsonl", options))
+    assert set(first) == {"question", "image", "id", "_row"}
+    assert first["image"].read() == png("red")
+    assert first["image"].where == f"{path}, row 0"
+    assert "what holds several pictures a row is left out (more): a prompt sh" in caplog.text
+    assert second.get("image") in ("", None)
+
+
+@pytest.mark.parametrize(
+    ("key", "column", "must"),
+    [
+        ("image", {"column": "photo"}, "must be a column, got"),
+        ("image", ["photo", "other"], "must be a column, got"),
+        ("answers", {"column": "a"}, "must be a column, several, or {column: NAME} with one of af"),
+        ("answers", {"after": "a"}, "must be a column, several, or"),
+        ("answers", ["a", 1], "must be a column, several, or"),
+        ("answers", 1, "must be a column, several, or"),
+    ],
+)
+def test_a_key_says_which_columns_it_is(key, column, must):
+    with pytest.raises(ConfigError, match=f"{key} in keys {must}.*; set task.items.hub"):
+        data_set("x.jsonl", {"path": "a/b", "keys": {key: column}})
+
+
+def test_what_should_be_a_picture_is_named_with_its_row(tmp_path):
+    rows = [{"question": "q", "image": {"bytes": b"text", "path": "a.png"}}]
+    features = datasets.Features({"question": datasets.Value("string"), "image": datasets.Image()})
+    path = tmp_path / "seen.parquet"
+    datasets.Dataset.from_list(rows, features=features).to_parquet(path)
+    with pytest.raises(ConfigError, match=r"seen\.parquet, row 0 is no picture"):
+        load("x.jsonl", data_set("x.jsonl", {"path": "parquet", "files": str(path)}))
+
+
+def test_rows_without_a_value_are_left_out(parquet):
+    keys = {"question": "q", "second": {"column": "s.t", "has": "y", "most": 2}}
+    found = rows(parquet, keys=keys, where={"second": True})
+    assert [(row["question"], row["_row"]) for row in found] == [("一", 0)]
+    assert not rows(
+        parquet, keys={**keys, "second": {**keys["second"], "most": 1}}, where={"second": True}
+    )
+
+
+def test_a_data_set_that_is_a_program_is_told_as_such(monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("Dataset scripts are no longer supported, but found JAQKET.py")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    source = data_set("j/valid.jsonl", {"path": "a/b", "name": "v2.0", "split": "validation"})
+    with pytest.raises(
+        ConfigError,
+        match=r"cannot get a/b v2\.0 validation \(Dataset scripts .*JAQKET\.py\); it is a program, "
+        r"which is not run here: .* revision: refs/convert/parquet, name: null, files: "
+        r"v2\.0/validation/\*\.parquet; or set data_dir to the folder that holds j/valid\.jsonl",
+    ):
+        load("j/valid.jsonl", source)

@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -60,6 +61,33 @@ def test_words_are_mecabs():
         )
     ]
     assert words("") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "犬😀がいます🇯🇵。",
+        "☀️晴れ  です\n✂️ ❤ ✈→",
+        "ﾈｺとＣａｔが２匹います！！",
+        "スーーーパーの〜〜前で、 人が 歩く",
+        "👨‍👩‍👧と①②㈱㎞",
+        "",
+    ],
+)
+def test_words_are_those_of_the_published_metric(text):
+    # Emoji go by the library and by code points, neologdn, white space, MeCab's words.
+    import emoji
+    import fugashi
+    import neologdn
+
+    ranges = "\U0001f600-\U0001f64f\U0001f300-\U0001f5ff\U0001f680-\U0001f6ff"
+    plain = re.sub(
+        f"[{ranges}\U0001f1e0-\U0001f1ff\U00002702-\U000027b0]+",
+        "",
+        "".join("" if emoji.is_emoji(character) else character for character in text),
+    )
+    folded = " ".join(neologdn.normalize(plain).split())
+    assert words(text) == fugashi.Tagger("-Owakati").parse(folded).split()
 
 
 @pytest.mark.parametrize("package", ["emoji", "neologdn"])

@@ -7,6 +7,7 @@ import pytest
 from evoforge.config import build
 from evoforge.errors import ConfigError
 from evoforge.task.jsonl import JsonLines
+from tests.task.conftest import png
 
 DATA = Path(os.environ.get("EVOFORGE_DATA_DIR", "nowhere"))
 needs_data = pytest.mark.skipif(
@@ -167,3 +168,104 @@ def test_problems_of_the_test_in_another_language_are_refused(compose):
         r".* of the search part .gsm8k/test/0.; .*set task.items.search",
     ):
         build(compose("task=mgsm_ja", f"data_dir={DATA}", search)["task"], "task")
+
+
+@pytest.fixture
+def seen(tmp_path):
+    """Return a maker of sources over files in a folder beside a folder of pictures."""
+    (tmp_path / "vqa").mkdir()
+    (tmp_path / "pictures").mkdir()
+    for colour in ("red", "blue"):
+        (tmp_path / "pictures" / f"{colour}.png").write_bytes(png(colour))
+        (tmp_path / "vqa" / f"{colour}.png").write_bytes(png(colour, (3, 3)))
+
+    def make(rows, **part):
+        path = tmp_path / "vqa" / "x.jsonl"
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+        whole = {"file": "vqa/x.jsonl", **part}
+        return JsonLines(folder=str(tmp_path), search=whole, select=whole, test=whole)
+
+    return make
+
+
+ASKED = {"question": "q", "answer": "a"}
+BLUE = png("blue", (3, 3))
+
+
+@pytest.mark.parametrize(
+    ("path", "size"), [("pictures/red.png", 2), ("red.png", 3), ("../pictures/red.png", 2)]
+)
+def test_a_pictures_path_is_from_the_files_folder_or_the_data_folder(seen, path, size):
+    (row,) = seen([{**ASKED, "image": path}]).rows("test")
+    assert row["image"].image().size == (size, size)
+    assert row["answers"] == ["a"]
+
+
+def test_a_pattern_says_where_the_pictures_are(seen):
+    (row,) = seen([{**ASKED, "c": "blue"}], image="pictures/{c}.png").rows("test")
+    assert row["image"].read() == png("blue")
+
+
+def test_a_missing_picture_is_named_with_its_line(seen):
+    rows = [{**ASKED, "image": "red.png"}, {**ASKED, "image": "green.png"}]
+    with pytest.raises(ConfigError, match=r"x\.jsonl, line 2: cannot read .*vqa/green\.png: No su"):
+        seen(rows).rows("test")
+
+
+def test_pictures_of_rows_that_are_not_taken_are_not_read(seen):
+    rows = [{**ASKED, "image": "red.png"}, {**ASKED, "image": "green.png"}]
+    assert len(seen(rows, take=1).rows("test")) == 1
+
+
+def test_rows_of_one_picture_are_unfolded_after_they_are_counted(seen):
+    qas = [{"question": f"q{i}", "answer": f"a{i}"} for i in range(3)]
+    rows = [{"image": "red.png", "qas": qas}, {"image": "blue.png", "qas": qas}]
+    found = seen(rows, take=1, unfold={"list": "qas", "most": 2}).rows("test")
+    assert [(row["id"], row["question"]) for row in found] == [
+        ("vqa/x-1-1", "q0"),
+        ("vqa/x-1-2", "q1"),
+    ]
+    assert found[0]["image"] is found[1]["image"]
+    assert set(found[0]) == {"id", "question", "answer", "answers", "image"}
+
+
+def test_an_entry_may_name_a_picture_of_its_own(seen):
+    rows = [{"image": "red.png", "qas": [ASKED, {**ASKED, "image": "blue.png"}]}]
+    first, second = seen(rows, unfold="qas").rows("test")
+    assert (first["image"].read(), second["image"].read()) == (png("red", (3, 3)), BLUE)
+    rows = [{"qas": [{**ASKED, "image": "green.png"}]}]
+    with pytest.raises(ConfigError, match=r"x\.jsonl, line 1, entry 1: cannot read .*green"):
+        seen(rows, unfold="qas").rows("test")
+
+
+def test_a_picture_may_be_known_by_its_path(seen):
+    (row,) = seen([{**ASKED, "image": "red.png"}], known="vg/{image}").rows("test")
+    assert row["known"] == ["vg/red.png"]
+
+
+def test_an_entry_that_cannot_be_used_is_named(seen):
+    rows = [{"image": "red.png", "qas": [ASKED, {"question": "q"}]}]
+    with pytest.raises(ConfigError, match=r"x\.jsonl, line 1, entry 2 has no answer"):
+        seen(rows, unfold="qas").rows("test")
+
+
+def test_without_leaves_out_the_pictures_of_other_parts(seen, tmp_path):
+    made = seen([{**ASKED, "image": "red.png"}, {**ASKED, "image": "blue.png"}])
+    whole = {"file": "vqa/x.jsonl"}
+    search = {**whole, "without": ["test"]}
+    made = JsonLines(folder=str(tmp_path), search=search, select=whole, test={**whole, "take": 1})
+    # Both ask the same; the pictures tell them apart.
+    assert [row["id"] for row in made.rows("search")] == ["vqa/x-2"]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"unfold": 3}, r"unfold must be a key, .*; set task\.items\.search\.unfold"),
+        ({"image": 3}, r"image must be a text such as .*; set task\.items\.search\.image"),
+        ({"known": 3}, r"known must be a text such as .*; set task\.items\.search\.known"),
+    ],
+)
+def test_options_of_pictures_are_checked(seen, part, message):
+    with pytest.raises(ConfigError, match=message):
+        seen([ASKED], **part)

@@ -4,6 +4,8 @@ import pytest
 
 from evoforge.errors import ConfigError
 from evoforge.task.leaks import asked, check_disjoint, normalized, shared
+from evoforge.task.picture import Picture
+from tests.task.conftest import png
 
 
 def row(name, question, **more):
@@ -104,3 +106,34 @@ def test_the_known_name_is_told_where_texts_do_not_tell():
     first, second = row("gsm8k-test-0000", "Janet"), row("mgsm_ja-test-0000", "ジャネット")
     with pytest.raises(ConfigError, match=r"mgsm_ja-test-0000 of .* \(gsm8k/test/0\); search, sel"):
         check_disjoint(parts(search=[first], test=[second]))
+
+
+def pictured(name, question, colour, **more):
+    return row(name, question, image=Picture.of(png(colour), name), **more)
+
+
+def test_one_picture_is_the_same_whatever_is_asked():
+    assert both(pictured("a", "x", "red"), pictured("b", "y", "red")) == [("a", "b")]
+
+
+def test_one_question_about_other_pictures_is_another_item():
+    assert not both(pictured("a", "x", "red"), pictured("b", "x", "blue"))
+    assert not both(pictured("a", "x", "red"), row("b", "x"))
+    assert not both(row("a", "x"), pictured("b", "x", "red"))
+
+
+def test_pictures_known_by_one_name_are_the_same_whatever_their_bytes():
+    first, second = (pictured(c, "x", c, known=["visual_genome/7"]) for c in ("red", "blue"))
+    assert both(first, second) == [("red", "blue")]
+    with pytest.raises(ConfigError, match=r"blue of .* asks the same as red .*\(visual_genome/7\)"):
+        check_disjoint(parts(search=[first], test=[second]))
+
+
+def test_shared_pictures_are_told_as_such():
+    first = [pictured(f"a{i}", "x", c) for i, c in enumerate(("red", "blue"))]
+    second = [pictured(f"b{i}", "y", c) for i, c in enumerate(("red", "blue"))]
+    with pytest.raises(
+        ConfigError,
+        match="b0, b1 of the test part show the same picture as a0, a1 of the search part; search",
+    ):
+        check_disjoint(parts(search=first, test=second))

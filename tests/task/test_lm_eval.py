@@ -353,6 +353,24 @@ def test_chats_are_made_by_the_tokenizer(local):
     assert last.startswith("user:")
 
 
+def test_a_chats_template_is_part_of_the_protocol(local):
+    class Tokenizer:
+        def __init__(self, template):
+            self.chat_template = template
+
+        def apply_chat_template(self, messages, **options):
+            return self.chat_template
+
+    def hashed(template, chat=True):
+        task = LmEval(tasks=[local()], apply_chat_template=chat)
+        assert task.settings["tasks"]  # looked at before the tokenizer is known
+        task.prepare(Tokenizer(template))
+        return task.protocol_hash("test")
+
+    assert hashed("a") == hashed("a") != hashed("b")
+    assert hashed("a", chat=False) == hashed("b", chat=False)
+
+
 def test_the_protocol_follows_the_definition(local):
     plain = LmEval(tasks=[local()])
     assert LmEval(tasks=[local()]).protocol_hash("test") == plain.protocol_hash("test")

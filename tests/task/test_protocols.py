@@ -33,7 +33,7 @@ def test_the_papers_protocol_of_mgsm_ja():
         "stop": ["Instruction:", "Instruction", "Response:", "Response"],
         "extraction": "sakana",
         "special_tokens": True,
-        "language": {"code": "ja", "rule": "fasttext", "threshold": 0.5},
+        "language": {"code": "ja", "rule": "fasttext", "threshold": 0.5, "at_least": False},
         "shots": None,
         "description": "",
         "chat": False,
@@ -70,5 +70,7 @@ def test_what_a_protocol_does_not_set_is_free():
 
 
 def test_an_unknown_protocol_answers_with_the_choices():
-    with pytest.raises(ConfigError, match=r"robust, sakana, jp_stable, got x; set task\.protocol"):
+    with pytest.raises(
+        ConfigError, match=r"robust, sakana, sakana_vlm, jp_stable, got x; set task\.protocol"
+    ):
         settle("x", OPTIONS)

@@ -3,8 +3,10 @@ import pytest
 from evoforge.config import build
 from evoforge.errors import ConfigError
 from evoforge.task.base import Task
+from evoforge.task.generation import Generation
 from evoforge.task.request import Context, Generate, Response
 from evoforge.task.suite import Suite
+from tests.task.conftest import png, shown
 
 PARTS = ("search", "select", "test")
 
@@ -261,3 +263,45 @@ def test_what_is_wrong_with_a_task_is_said_in_the_suites_options(compose, tmp_pa
     node["tasks"]["mgsm_ja"]["max_new_tokens"] = 0
     with pytest.raises(ConfigError, match="set task.tasks.mgsm_ja.max_new_tokens|set data_dir"):
         build(node, "task")
+
+
+def test_items_of_some_tasks_have_pictures(items):
+    seen = items(**shown())
+    tasks = {
+        "seen": lambda: Generation(
+            name="seen", items=seen, prompt="<image>{question}", judge="rougel"
+        ),
+        "read": lambda: Generation(name="read", items=items(), prompt="{question}"),
+    }
+    made = Suite(name="both", tasks=tasks)
+    shows = {item.id: made.request(item).picture for item in made.items("test")}
+    assert shows["read/t1"] is None
+    assert shows["seen/test0"].digest != shows["seen/test1"].digest
+    assert all(item.picture == shows[item.id] for item in made.items("test"))
+
+
+def test_a_picture_that_one_task_searches_on_is_not_tested_by_another(items):
+    first = shown()
+    images = {"search": png("navy"), "select": png("teal"), "test": first["search"][1]["image"]}
+    second = {part: [{**first[part][0], "image": image}] for part, image in images.items()}
+    tasks = {
+        name: lambda rows=rows: Generation(
+            name="t", items=items(**rows), prompt="<image>{question}", judge="rougel"
+        )
+        for name, rows in (("a", first), ("b", second))
+    }
+    with pytest.raises(ConfigError, match="b/test0 of the test part shows the same picture as a/s"):
+        Suite(name="both", tasks=tasks)
+
+
+def test_limits_may_be_on_rouge_under_a_language_rule(items):
+    def make():
+        return Generation(
+            name="t",
+            items=items(**shown()),
+            prompt="<image>{question}",
+            judge="rougel",
+            language={"rule": "script"},
+        )
+
+    assert Suite(name="s", tasks={"t": make}, least={"t": 0.5}).least == {"t": 0.5}

@@ -3,7 +3,7 @@
 import json
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 
 from evoforge.journal import Journal
 from evoforge.recipe import Recipe, canonical
-from evoforge.record import Evaluation, item_set_hash
+from evoforge.record import Evaluation, ItemResult, item_set_hash
 
 NAMES = ["all.ja.weight", "all.ja.density", "all.math.weight"]
 ITEMS = ["item-0", "item-1"]
@@ -75,6 +75,22 @@ class Run:
             number = self.journal.add_evaluation(self._evaluation(recipe, score))
             self.journal.add_role(name, part, recipe.hash, number)
         return recipe.hash
+
+    def answer(self, name: str, part: str, answers: Mapping[str, tuple[str, float, float]]) -> None:
+        """Give a named recipe answers: item -> text, score, and whether it is in the language."""
+        recipe = Recipe({"method": "ties", "name": name, "of": part, "values": {}})
+        results = [
+            ItemResult(item, score, {"accuracy": score, "lang": lang}, text, len(text))
+            for item, (text, score, lang) in answers.items()
+        ]
+        found = replace(
+            self._evaluation(recipe, 0.5), item_set=item_set_hash([*answers]), results=(*results,)
+        )
+        with self.journal.transaction():
+            self.journal.add_recipe(recipe)
+            self.journal.add_items(part, [*answers])
+            number = self.journal.add_evaluation(found)
+            self.journal.add_role(name, part, recipe.hash, number)
 
     def generation(self, generation: int, tell: bool = True) -> None:
         """Four candidates: the second of generation 1 fails, the last is always a cache hit."""

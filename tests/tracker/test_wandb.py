@@ -6,13 +6,18 @@ import subprocess
 import sys
 import textwrap
 import time
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from evoforge.errors import ConfigError
 from evoforge.path import hops, short, statistics, written
+from evoforge.recipe import canonical
+from evoforge.record import Example
+from evoforge.relog import main
 from evoforge.tracker import _wandb_run
 from evoforge.tracker.wandb import Wandb, run_id
 from tests.tracker.conftest import RESULT
@@ -65,6 +70,12 @@ def test_a_run_that_is_followed_is_there_once_and_whole(new_run, read_mirror):
     assert mirror.exit_code == 0
 
 
+def result_files(mirror):
+    """Return the names of the files in the artifact of the result."""
+    (artifact,) = [a for a in mirror.artifacts if a.type == "result"]
+    return {entry.path for entry in artifact.manifest.contents}
+
+
 def test_the_mirror_of_a_whole_run(whole_run, follow):
     run, result = whole_run
     (run.journal.folder / "progress.png").write_bytes(b"not looked at")
@@ -96,9 +107,8 @@ def test_the_mirror_of_a_whole_run(whole_run, follow):
     assert mirror.summary["baseline/ja/test"] == 0.5
     assert mirror.summary["status"] == "finished"
 
-    (artifact,) = [a for a in mirror.artifacts if a.type == "result"]
-    names = {entry.path for entry in artifact.manifest.contents}
-    assert {"recipe.json", "result.json", "progress.png", "candidates-ps.table.json"} <= names
+    wanted = {"recipe.json", "result.json", "progress.png", "candidates-ps.table.json"}
+    assert wanted <= result_files(mirror)
 
 
 def test_a_proxys_score_is_never_a_score(new_run, follow):
@@ -256,6 +266,78 @@ def test_without_an_account_it_goes_offline_and_says_so(new_run, follow, caplog)
     assert mirror.exit_code == 0
     assert "no W&B API key" in caplog.text
     assert "wandb sync" in caplog.text
+
+
+def examples_of(mirror):
+    """Return the table of examples and the files of its pictures, as W&B uploads them."""
+    found = [a for a in mirror.artifacts if a.type == "run_table" and "examples" in a.name]
+    if not found:
+        return None, {}
+    files = {entry.path: Path(entry.local_path) for entry in found[-1].manifest.contents}
+    table = json.loads(files.pop("examples.table.json").read_text())
+    return table, files
+
+
+@pytest.fixture
+def shown_run(whole_run):
+    """A run with two examples, one with a picture of 2 by 1 pixels, a source, and a winner."""
+    run, result = whole_run
+    (run.journal.folder / "examples.html").write_text("a page")
+    out = BytesIO()
+    Image.new("RGB", (2, 1), "red").save(out, "PNG")
+    run.answer("baseline:ja", "test", {"t-0": ("red", 0.0, 0.0), "t-1": ("あおです。", 0.5, 1.0)})
+    run.answer("winner", "test", {"t-0": ("あかです。", 1.0, 1.0), "t-1": ("あおです。", 0.5, 1.0)})
+    run.journal.add_examples(
+        [
+            Example("t-0", "何色ですか。", ("あかです。", "赤です。"), out.getvalue()),
+            Example("t-1", "では?", ("みどりです。",)),
+        ]
+    )
+    with run.journal.transaction():
+        run.journal._insert_meta({"sources": canonical([{"name": "base"}, {"name": "ja"}])})
+    return run, result
+
+
+def test_examples_are_a_table_with_pictures_and_answers(shown_run, follow):
+    mirror = follow(*shown_run)
+    table, files = examples_of(mirror)
+    first, second = (dict(zip(table["columns"], row, strict=True)) for row in table["data"])
+    assert list(first) == [
+        *("item", "question", "picture", "reference"),
+        *("ja", "ja score", "ja language", "winner", "winner score", "winner language"),
+    ]
+    assert (first["question"], first["reference"]) == ("何色ですか。", "あかです。 / 赤です。")
+    assert (first["ja"], first["ja score"], first["ja language"]) == ("red", 0, False)
+    assert (first["winner"], first["winner score"], first["winner language"]) == (
+        "あかです。",
+        1,
+        True,
+    )
+    assert second["picture"] is None
+    (file,) = files.values()
+    with Image.open(file) as picture:
+        assert picture.size == (192, 96)  # two pixels by one, 96 times as large
+    assert first["picture"]["path"] in files
+    assert [row["examples.nrows"] for row in mirror.rows if "examples.nrows" in row] == [2]
+    assert "examples.html" in result_files(mirror)
+
+
+def test_a_run_logged_again_has_its_examples(shown_run, read_mirror):
+    run, result = shown_run
+    (run.journal.folder / "result.json").write_text(json.dumps(result))
+    assert main([str(run.journal.folder), "--mode", "offline"]) == 0
+    table, _ = examples_of(read_mirror(run.journal.folder))
+    assert len(table["data"]) == 2
+
+
+def test_examples_stay_here_if_they_are_to(shown_run, follow):
+    mirror = follow(*shown_run, examples=False)
+    assert examples_of(mirror) == (None, {})
+    assert "examples.html" not in result_files(mirror)
+
+
+def test_a_run_without_examples_has_no_table_of_them(whole_run, follow):
+    assert examples_of(follow(*whole_run)) == (None, {})
 
 
 def test_disabled_leaves_nothing(new_run):

@@ -75,7 +75,8 @@ def mask(shape: int, radius: float) -> Mask:
     points = (np.arange(CELL * SAMPLES) + 0.5) / SAMPLES - CELL / 2
     y, x = np.meshgrid(points / radius, points / radius, indexing="ij")
     inside = _inside(shape, x, y).astype(np.float64)
-    return inside.reshape(CELL, SAMPLES, CELL, SAMPLES).mean(axis=(1, 3))
+    cover: Mask = inside.reshape(CELL, SAMPLES, CELL, SAMPLES).mean(axis=(1, 3))
+    return cover
 
 
 def _inside(shape: int, x: Mask, y: Mask) -> NDArray[np.bool_]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from evoforge.zoo.pictures.scenes import Scene
 from evoforge.zoo.pictures.words import (
     ASKS,
-    AT,
     CELLS,
     COLOURS,
     JOINS,
@@ -27,9 +26,9 @@ class Question:
 
     Args:
         scene: what the picture shows.
-        kind: one of `KINDS`.
-        about: the region (`shape`, `colour`), the thing's cell (`position`), or what is counted
-            (`count`): a colour, or a shape as the number of colours plus its index.
+        kind: one of `KINDS`: `shape` asks what is in a region, `colour` which colours, `count` how
+            many things and of which shapes, and `position` what is around a cell.
+        about: index of the region, or of the cell.
     """
 
     scene: Scene
@@ -38,53 +37,31 @@ class Question:
 
     def text(self, language: str) -> str:
         """Ask it."""
-        return ASKS[self.kind][language].format(
-            where=REGIONS[self.about][0][language] if self.kind in ("shape", "colour") else "",
-            what=self._counted(language)
-            if self.kind == "count"
-            else self.scene.at(self.about % len(CELLS), language),
-        )
+        if self.kind == "position":
+            return ASKS["position"][language].format(cell=CELLS[self.about][language])
+        return ASKS[self.kind][language].format(where=REGIONS[self.about][0][language])
 
     def answer(self, language: str) -> str:
         """Answer it."""
         if self.kind == "position":
-            return self._position(language)
+            return self._around(language)
         names = self._names(language)
         return SOLUTIONS[self.kind][language].format(
             list=JOINS[language].join(names), number=NUMBERS[len(names) - 1][language]
         )
 
     def _names(self, language: str) -> list[str]:
-        if self.kind == "count":
-            return self._found(language)
         cells = REGIONS[self.about][1]
         things = [thing for cell in cells if (thing := self.scene.cells[cell]) is not None]
         if self.kind == "shape":
             return [thing.name(language) for thing in things]
-        return [COLOURS[thing.colour][language] for thing in things]
+        if self.kind == "colour":
+            return [COLOURS[thing.colour][language] for thing in things]
+        return [SHAPES[thing.shape][language] for thing in things]
 
-    def _counted(self, language: str) -> str:
-        if self.about < len(COLOURS):
-            return COLOURS[self.about][language]
-        return SHAPES[self.about - len(COLOURS)][language]
-
-    def _found(self, language: str) -> list[str]:
-        """Name the cell and the other trait of each thing that is counted."""
-        names = []
-        for cell, (colour, shape) in self.scene.things():
-            if self.about == colour:
-                what = SHAPES[shape][language]
-            elif self.about == len(COLOURS) + shape:
-                what = COLOURS[colour][language]
-            else:
-                continue
-            names.append(AT[language].format(cell=CELLS[cell][language], what=what))
-        return names
-
-    def _position(self, language: str) -> str:
+    def _around(self, language: str) -> str:
         beside, along = self.about ^ 1, self.about ^ 2
         return SOLUTIONS["position"][language].format(
-            cell=CELLS[self.about][language],
             beside=SIDES[beside % 2][language],
             neighbour=self.scene.at(beside, language),
             along=SIDES[2 + along // 2][language],
@@ -93,19 +70,15 @@ class Question:
 
 
 def ask(rng: random.Random, scene: Scene, kind: str) -> Question | None:
-    """Draw a question of a kind that has one clear answer, or None if the scene has none."""
-    things = scene.things()
-    if kind in ("shape", "colour"):
-        full = [
+    """Draw a question of a kind with enough to tell, or None if the scene has too little for it."""
+    full = [thing is not None for thing in scene.cells]
+    if kind == "position":
+        places = [cell for cell in range(len(CELLS)) if full[cell ^ 1] and full[cell ^ 2]]
+    else:
+        least = 1 if kind == "count" else 2
+        places = [
             region
             for region, (_, cells) in enumerate(REGIONS)
-            if sum(scene.cells[cell] is not None for cell in cells) >= 2
+            if sum(full[cell] for cell in cells) >= least
         ]
-        return Question(scene, kind, rng.choice(full)) if full else None
-    if kind == "count":
-        colours = [thing.colour for _, thing in things]
-        shapes = [len(COLOURS) + thing.shape for _, thing in things]
-        # Drawn from the things, so that what is there twice is asked about twice as often.
-        return Question(scene, kind, rng.choice(colours + shapes))
-    once = [cell for cell, thing in things if scene.cells.count(thing) == 1]
-    return Question(scene, kind, rng.choice(once)) if once else None
+    return Question(scene, kind, rng.choice(places)) if places else None

@@ -1,5 +1,7 @@
 """The words of pictures: colours, shapes, places and sentences, in English and Japanese.
 
+Japanese is written as in a picture book: kana where a word names what is seen.
+
 Knows nothing of pixels, parts or models: every entry is data, side by side in both languages.
 """
 
@@ -11,23 +13,23 @@ KINDS: Final = ("shape", "colour", "count", "position")
 
 # The `ja` of a colour stands alone; before a shape it takes its `link`.
 COLOURS: Final = (
-    {"en": "red", "ja": "赤", "link": "い"},
-    {"en": "blue", "ja": "青", "link": "い"},
-    {"en": "green", "ja": "緑", "link": "の"},
-    {"en": "yellow", "ja": "黄色", "link": "い"},
+    {"en": "red", "ja": "あか", "link": "い"},
+    {"en": "blue", "ja": "あお", "link": "い"},
+    {"en": "green", "ja": "みどり", "link": "の"},
+    {"en": "yellow", "ja": "きいろ", "link": "い"},
     {"en": "orange", "ja": "オレンジ", "link": "の"},
     {"en": "pink", "ja": "ピンク", "link": "の"},
-    {"en": "purple", "ja": "紫", "link": "の"},
-    {"en": "black", "ja": "黒", "link": "い"},
+    {"en": "purple", "ja": "むらさき", "link": "の"},
+    {"en": "black", "ja": "くろ", "link": "い"},
 )
 SHAPES: Final = (
-    {"en": "circle", "ja": "丸"},
-    {"en": "square", "ja": "四角"},
-    {"en": "triangle", "ja": "三角"},
-    {"en": "star", "ja": "星"},
-    {"en": "cross", "ja": "十字"},
+    {"en": "circle", "ja": "まる"},
+    {"en": "square", "ja": "しかく"},
+    {"en": "triangle", "ja": "さんかく"},
+    {"en": "star", "ja": "ほし"},
+    {"en": "cross", "ja": "じゅうじ"},
     {"en": "heart", "ja": "ハート"},
-    {"en": "moon", "ja": "月"},
+    {"en": "crescent", "ja": "みかづき"},
     {"en": "ring", "ja": "リング"},
 )
 # The cells of the grid, row by row.
@@ -63,16 +65,16 @@ EMPTY: Final = {"en": "empty", "ja": "空"}
 ASKS: Final = {
     "shape": {"en": "What is in {where}?", "ja": "{where}には何がありますか。"},
     "colour": {"en": "Which colours are in {where}?", "ja": "{where}はどんな色ですか。"},
-    "count": {"en": "How many are {what}?", "ja": "{what}はいくつありますか。"},
-    "position": {"en": "Where is the {what}?", "ja": "{what}はどこですか。"},
+    "count": {"en": "How many shapes are in {where}?", "ja": "{where}にはいくつありますか。"},
+    "position": {"en": "What is around the {cell}?", "ja": "{cell}の隣は何ですか。"},
 }
 SOLUTIONS: Final = {
     "shape": {"en": " {list}.", "ja": "{list}です。"},
     "colour": {"en": " {list}.", "ja": "{list}です。"},
-    "count": {"en": " {number}, {list}.", "ja": "{number}で、{list}です。"},
+    "count": {"en": " {number}, {list}.", "ja": "{number}、{list}です。"},
     "position": {
-        "en": " {cell}, {beside} {neighbour}, {along} {other}.",
-        "ja": "{cell}で、{beside}は{neighbour}、{along}は{other}です。",
+        "en": " {beside} {neighbour}, {along} {other}.",
+        "ja": "{beside}は{neighbour}、{along}は{other}です。",
     },
 }
 JOINS: Final = {"en": ", ", "ja": "と"}
