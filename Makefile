@@ -11,7 +11,7 @@ help: ## show this
 run: .venv/done ## evolve the bundled models, about two minutes
 	$(BIN)/python run.py $(ARGS)
 
-paper: .venv/done ## the paper's table in miniature, about half an hour; goes on where it was stopped
+paper: .venv/done ## the paper's tables in miniature, about half an hour; goes on where it was stopped
 	$(BIN)/python sweeps/paper.py $(ARGS)
 
 test: lint types tests ## everything that CI checks

@@ -152,6 +152,7 @@ def run(
     Raises:
         EvoforgeError: the run cannot begin, or cannot go on.
     """
+    parts: Parts | None = None
     if not Journal.exists(folder):
         _refuse_foreign(folder)
         parts = assemble(cfg)
@@ -169,9 +170,10 @@ def run(
             log.info("%s is complete already", folder)
             refused = _restore(cfg, journal)
         else:
-            parts = assemble(cfg)
-            _check_items(parts, journal)
-            _check_sources(parts, journal)
+            if parts is None:
+                parts = assemble(cfg)
+                _check_items(parts, journal)
+                _check_sources(parts, journal)
             refused = _work(cfg, parts, journal, started)
         _show(journal)
         if refused is not None:
