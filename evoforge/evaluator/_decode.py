@@ -21,6 +21,7 @@ from evoforge.evaluator._by_transformers import by_transformers, is_plain
 from evoforge.evaluator._cache import Grid, holds_plain_keys
 from evoforge.evaluator._eyes import Eyes, shown
 from evoforge.evaluator._forward import logits_at, padded, shifts, stepped, takes
+from evoforge.evaluator._packed import packed
 from evoforge.evaluator._tokens import Prompt, Reply
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ class Decoder:
         others = sorted({*range(len(prompts))} - {*mine})
         found: dict[int, Reply] = {}
         if mine:
-            with quick_steps(self.model) if self._quick else nullcontext(False) as quick:
+            steps = quick_steps(self.model) if self._quick else nullcontext(False)
+            with packed(self.model), steps as quick:
                 replies = _Run(self, [prompts[i] for i in mine], quick).replies()
             found |= zip(mine, replies, strict=True)
         if others:
