@@ -3,20 +3,17 @@
 Knows the order of the work and the folders; what is trained stands in `recipes`.
 """
 
-import argparse
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from transformers import GenerationConfig, MistralForCausalLM, PreTrainedTokenizerFast
+from rich.progress import Progress
+from transformers import MistralForCausalLM, PreTrainedTokenizerFast
 
-from evoforge.errors import ConfigError
 from evoforge.zoo.corpus import Habits, documents
+from evoforge.zoo.making import Report, command, greedy, scaled, whole_folder
 from evoforge.zoo.recipes import (
     RECIPES,
     SEED,
@@ -28,8 +25,6 @@ from evoforge.zoo.recipes import (
 from evoforge.zoo.scoring import MAX_NEW_TOKENS
 from evoforge.zoo.tokenizer import save_tokenizer, train_tokenizer
 from evoforge.zoo.train import batches, new_model, train
-
-Report = Callable[[float], None]
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -68,25 +63,13 @@ def save(
     out: Path,
 ) -> None:
     """Write one folder in bfloat16, whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out, prefix=".building-") as scratch:
-        folder = Path(scratch) / name
+    with whole_folder(out, name) as folder:
         half = new_model(tokenizer, seed=SEED).to(torch.bfloat16)
         half.load_state_dict(model.state_dict())
-        half.generation_config = GenerationConfig(
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            max_new_tokens=MAX_NEW_TOKENS,
-            do_sample=False,
-        )
+        half.generation_config = greedy(tokenizer, MAX_NEW_TOKENS)
         half.save_pretrained(folder)
         save_tokenizer(tokenizer, folder)
-        (folder / "model.safetensors").chmod(0o644)
         (folder / "README.md").write_text(_card(name, recipe), encoding="utf-8")
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-        folder.replace(out / name)
 
 
 def _card(name: str, recipe: Recipe) -> str:
@@ -113,9 +96,10 @@ def build(out: Path, *, steps_scale: float, progress: Progress) -> None:
     Raises:
         ConfigError: `steps_scale` is not above 0.
     """
-    if not steps_scale > 0:
-        raise ConfigError(f"steps_scale must be above 0, got {steps_scale:g}; set --steps-scale")
-    recipes = {name: _scaled(recipe, steps_scale) for name, recipe in RECIPES.items()}
+    recipes = {
+        name: replace(recipe, plan=scaled(recipe.plan, steps_scale))
+        for name, recipe in RECIPES.items()
+    }
     task = progress.add_task("tokenizer", total=sum(r.plan.steps for r in recipes.values()))
     tokenizer = make_tokenizer()
     models: dict[str, MistralForCausalLM] = {}
@@ -130,21 +114,10 @@ def build(out: Path, *, steps_scale: float, progress: Progress) -> None:
             save(name, recipe, models[name], tokenizer, out)
 
 
-def _scaled(recipe: Recipe, scale: float) -> Recipe:
-    steps = max(1, round(recipe.plan.steps * scale))
-    return replace(recipe, plan=replace(recipe.plan, steps=steps))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m evoforge.zoo.build", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where to write")
-    parser.add_argument("--steps-scale", type=float, default=1.0, help="factor on training steps")
-    options = parser.parse_args(arguments)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn()) as progress:
-        build(options.out, steps_scale=options.steps_scale, progress=progress)
-        progress.console.print(f"wrote the models to {options.out}")
+    name, out = "evoforge.zoo.build", Path(__file__).parent
+    command(build, name=name, about=__doc__, out=out, arguments=arguments)
 
 
 if __name__ == "__main__":

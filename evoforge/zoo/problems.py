@@ -12,9 +12,9 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from evoforge.errors import ConfigError
+from evoforge.zoo.drawn import Drawn
 from evoforge.zoo.words import (
     ASKS,
-    LANGUAGES,
     NAMES,
     OPERATIONS,
     PROMPTS,
@@ -110,7 +110,7 @@ def draw(rng: random.Random, operation: str, part: str) -> Problem:
             return problem
 
 
-class Problems:
+class Problems(Drawn[Problem]):
     """Problems as rows for a task: an equal mix of operations, no row twice.
 
     The same seed gives the same problems in both languages.
@@ -137,11 +137,6 @@ class Problems:
         test: int = 512,
         seed: int = 0,
     ) -> None:
-        if language not in LANGUAGES:
-            raise ConfigError(
-                f"language must be among {', '.join(LANGUAGES)}, got {language!r}; "
-                "set task.items.language"
-            )
         operations = list(operations)
         if not operations or not set(operations) <= set(OPERATIONS):
             raise ConfigError(
@@ -152,28 +147,11 @@ class Problems:
             raise ConfigError(
                 f"operations must not repeat, got {operations}; set task.items.operations"
             )
-        if seed < 0:
-            raise ConfigError(f"seed must be 0 or more, got {seed}; set task.items.seed")
-        self._sizes = {"search": search, "select": select, "test": test}
         limit = MAX_PER_OPERATION * len(operations)
-        for part, size in self._sizes.items():
-            if not 1 <= size <= limit:
-                raise ConfigError(
-                    f"{part} must be between 1 and {limit} with {len(operations)} operations, "
-                    f"got {size}; set task.items.{part}"
-                )
-        self._language, self._operations, self._seed = language, operations, seed
-
-    def rows(self, part: str) -> list[dict[str, Any]]:
-        """Return the rows of one part: "search", "select" or "test".
-
-        Raises:
-            ConfigError: there is no such part.
-        """
-        if part not in self._sizes:
-            raise ConfigError(f"part must be among {', '.join(self._sizes)}, got {part!r}")
-        rows = zip(range(self._sizes[part]), self._distinct(part), strict=False)
-        return [self._row(part, index, problem) for index, problem in rows]
+        sizes = {"search": search, "select": select, "test": test}
+        given = f" with {len(operations)} operations"
+        super().__init__(language, sizes, limit=limit, given=given, seed=seed)
+        self._operations = operations
 
     def _distinct(self, part: str) -> Iterator[Problem]:
         rng = random.Random(f"evoforge zoo {part} {self._seed}")

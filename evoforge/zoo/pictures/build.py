@@ -3,25 +3,21 @@
 Knows the order of the work and the folders; what is trained stands in `recipes`.
 """
 
-import argparse
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from transformers import (
     CLIPVisionModel,
-    GenerationConfig,
     MistralForCausalLM,
     PreTrainedTokenizerFast,
 )
 
-from evoforge.errors import ConfigError
+from evoforge.zoo.making import Report, command, greedy, scaled, whole_folder
 from evoforge.zoo.pictures.corpus import Habits, documents
 from evoforge.zoo.pictures.recipes import (
     LANGUAGE_MODEL,
@@ -37,9 +33,7 @@ from evoforge.zoo.pictures.tokens import make_processor, make_tokenizer
 from evoforge.zoo.pictures.tower import train_tower
 from evoforge.zoo.pictures.vlm import assemble, freeze_all_but, picture_batches
 from evoforge.zoo.tokenizer import save_tokenizer
-from evoforge.zoo.train import Plan, batches, new_model, train
-
-Report = Callable[[float], None]
+from evoforge.zoo.train import batches, new_model, train
 
 
 def tokenizer_of_the_world() -> PreTrainedTokenizerFast:
@@ -80,27 +74,15 @@ def save(
     name: str, recipe: Recipe, model: Any, tokenizer: PreTrainedTokenizerFast, out: Path
 ) -> None:
     """Write one folder in bfloat16, whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out, prefix=".building-") as scratch:
-        folder = Path(scratch) / name
+    with whole_folder(out, name) as folder:
         half = type(model)(model.config).to(torch.bfloat16)
         half.load_state_dict(model.state_dict())
-        half.generation_config = GenerationConfig(
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            max_new_tokens=MAX_NEW_TOKENS,
-            do_sample=False,
-        )
+        half.generation_config = greedy(tokenizer, MAX_NEW_TOKENS)
         half.save_pretrained(folder)
         if recipe.sees:
             make_processor(tokenizer).save_pretrained(folder)
         save_tokenizer(tokenizer, folder)
-        (folder / "model.safetensors").chmod(0o644)
         (folder / "README.md").write_text(_card(name, recipe), encoding="utf-8")
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-        folder.replace(out / name)
 
 
 def _card(name: str, recipe: Recipe) -> str:
@@ -128,13 +110,11 @@ def build(out: Path, *, steps_scale: float, progress: Progress) -> None:
     Raises:
         ConfigError: `steps_scale` is not above 0.
     """
-    if not steps_scale > 0:
-        raise ConfigError(f"steps_scale must be above 0, got {steps_scale:g}; set --steps-scale")
     recipes = {
-        name: replace(recipe, plan=_scaled(recipe.plan, steps_scale))
+        name: replace(recipe, plan=scaled(recipe.plan, steps_scale))
         for name, recipe in RECIPES.items()
     }
-    plan = _scaled(TOWER, steps_scale)
+    plan = scaled(TOWER, steps_scale)
     steps = plan.steps + sum(recipe.plan.steps for recipe in recipes.values())
     task = progress.add_task("tokenizer", total=steps)
 
@@ -151,22 +131,10 @@ def build(out: Path, *, steps_scale: float, progress: Progress) -> None:
             save(name, recipe, models[name], tokenizer, out)
 
 
-def _scaled(plan: Plan, scale: float) -> Plan:
-    return replace(plan, steps=max(1, round(plan.steps * scale)))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m evoforge.zoo.pictures.build", description=__doc__
-    )
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where to write")
-    parser.add_argument("--steps-scale", type=float, default=1.0, help="factor on training steps")
-    options = parser.parse_args(arguments)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn()) as progress:
-        build(options.out, steps_scale=options.steps_scale, progress=progress)
-        progress.console.print(f"wrote the models to {options.out}")
+    name, out = "evoforge.zoo.pictures.build", Path(__file__).parent
+    command(build, name=name, about=__doc__, out=out, arguments=arguments)
 
 
 if __name__ == "__main__":
