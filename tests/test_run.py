@@ -266,7 +266,7 @@ def test_a_folder_in_use_is_one_sentence(command, tmp_path):
 def interrupt(command, folder, number, cwd):
     """Start a run, send it a signal during its search, and return how it ended."""
     process = subprocess.Popen(
-        [*command, *SMALL, "budget.evaluations=400", f"hydra.run.dir={folder}"],
+        [*command, *SMALL, "budget.evaluations=4000", f"hydra.run.dir={folder}"],
         cwd=cwd,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -279,7 +279,12 @@ def interrupt(command, folder, number, cwd):
             process.send_signal(number)
             break
         time.sleep(0.1)
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=40)
+    except subprocess.TimeoutExpired:
+        # pycma has bare excepts: what is raised just there is lost, and people press Ctrl-C again.
+        process.send_signal(number)
+        out, err = process.communicate(timeout=80)
     return process.returncode, out, err
 
 
