@@ -15,18 +15,23 @@ FEW = 8
 
 
 @contextmanager
-def quick_steps(model: Any) -> Iterator[bool]:
+def quick_steps(model: Any, wanted: bool = True) -> Iterator[bool]:
     """Let a model that uses `sdpa` on the CPU compute a few tokens by plain matrix products.
 
     The flash kernel for CPUs takes two to three times as long for one query as two products, and
     for several queries with a mask every key is first copied for each head that shares it.
+
+    Args:
+        model: as transformers builds it.
+        wanted: whether it may, for users who chose a kind of attention.
 
     Yields:
         Whether it is so.
     """
     configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
     quick = (
-        model.device.type == "cpu"
+        wanted
+        and model.device.type == "cpu"
         and model._supports_attention_backend
         and all(config._attn_implementation == "sdpa" for config in configs.values())
     )

@@ -7,7 +7,6 @@ once, and prompts that wait take the places of several that left.
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from itertools import groupby, islice, takewhile
 from typing import Any
@@ -72,8 +71,7 @@ class Decoder:
         others = sorted({*range(len(prompts))} - {*mine})
         found: dict[int, Reply] = {}
         if mine:
-            steps = quick_steps(self.model) if self._quick else nullcontext(False)
-            with packed(self.model), steps as quick:
+            with packed(self.model), quick_steps(self.model, self._quick) as quick:
                 replies = _Run(self, [prompts[i] for i in mine], quick).replies()
             found |= zip(mine, replies, strict=True)
         if others:
@@ -113,13 +111,14 @@ class Decoder:
 
     def _try_step(self, prompt: Prompt) -> bool | None:
         """Return whether a step says what one pass says, or None if that shows nothing."""
-        with quick_steps(self.model) if self._quick else nullcontext(False) as quick:
+        with quick_steps(self.model, self._quick) as quick:
             # Two tokens, whatever they are: the step after the first says the second.
             run = _Run(self, [replace(prompt, limit=2, over=None)], quick)
             run.ends = frozenset()
             (reply,) = run.replies()
         text = (*prompt.tokens, reply.tokens[0])
-        if self.eyes is None or reply.tokens[0] == self.eyes.word:
+        assert self.eyes is not None
+        if reply.tokens[0] == self.eyes.word:
             return None  # with a token for a picture there would be two
         place = torch.tensor([len(text) - 1], device=self.model.device)
         wanted = logits_at(

@@ -5,7 +5,6 @@ values. Logits are made for the tokens whose probabilities count and for no othe
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +59,7 @@ def likelihoods(
             for (i, _), found in zip(chosen, read, strict=True):
                 answers[i].append(_likelihood(found))
     shared = sorted({*range(len(questions))} - {*alone})
-    with quick_steps(model) if quick else nullcontext(False) as quick:
+    with quick_steps(model, quick) as quick:
         for group in _groups(questions, shared, batch_size):
             together = _read_shared(model, [questions[i] for i in group], pad, quick, eyes)
             for i, several in zip(group, together, strict=True):

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from transformers import MistralForCausalLM, PreTrainedTokenizerFast
 
 from evoforge.zoo.corpus import Habits, documents
-from evoforge.zoo.making import Report, command, greedy, scaled, whole_folder
+from evoforge.zoo.making import Report, command, greedy, reporting, scaled, whole_folder
 from evoforge.zoo.recipes import (
     RECIPES,
     SEED,
@@ -105,10 +105,7 @@ def build(out: Path, *, steps_scale: float, progress: Progress) -> None:
     models: dict[str, MistralForCausalLM] = {}
     for name, recipe in recipes.items():
         parent = models[recipe.parent] if recipe.parent else None
-
-        def report(loss: float, name: str = name) -> None:
-            progress.update(task, advance=1, description=f"{name}: loss {loss:.3f}")
-
+        report = reporting(progress, task, name)
         models[name] = make_model(name, recipe, tokenizer, parent, report=report)
         if recipe.kept:
             save(name, recipe, models[name], tokenizer, out)

@@ -12,7 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from evoforge.errors import ConfigError
@@ -50,6 +57,11 @@ def command(
     with Progress(*columns, TimeRemainingColumn()) as progress:
         build(options.out, steps_scale=options.steps_scale, progress=progress)
         progress.console.print(f"wrote the models to {options.out}")
+
+
+def reporting(progress: Progress, task: TaskID, name: str) -> Report:
+    """Return what moves a bar on by a step of a model's training, and shows the loss."""
+    return lambda loss: progress.update(task, advance=1, description=f"{name}: loss {loss:.3f}")
 
 
 def scaled(plan: Plan, scale: float) -> Plan:

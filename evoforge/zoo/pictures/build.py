@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from evoforge.zoo.making import Report, command, greedy, scaled, whole_folder
+from evoforge.zoo.making import Report, command, greedy, reporting, scaled, whole_folder
 from evoforge.zoo.pictures.corpus import Habits, documents
 from evoforge.zoo.pictures.recipes import (
     LANGUAGE_MODEL,
@@ -118,15 +118,13 @@ def build(out: Path, *, steps_scale: float, progress: Progress) -> None:
     steps = plan.steps + sum(recipe.plan.steps for recipe in recipes.values())
     task = progress.add_task("tokenizer", total=steps)
 
-    def reporting(name: str) -> Report:
-        return lambda loss: progress.update(task, advance=1, description=f"{name}: loss {loss:.3f}")
-
     tokenizer = tokenizer_of_the_world()
-    tower = train_tower(plan, seed=SEED, report=reporting("tower"))
+    tower = train_tower(plan, seed=SEED, report=reporting(progress, task, "tower"))
     models: dict[str, Any] = {}
     for name, recipe in recipes.items():
         parent = models[recipe.parent] if recipe.parent else None
-        models[name] = make_model(name, recipe, tokenizer, parent, tower, report=reporting(name))
+        report = reporting(progress, task, name)
+        models[name] = make_model(name, recipe, tokenizer, parent, tower, report=report)
         if recipe.kept:
             save(name, recipe, models[name], tokenizer, out)
 
