@@ -15,10 +15,13 @@ import numpy as np
 from evoforge.candidate import Candidate
 from evoforge.errors import JournalError, SearchError
 from evoforge.executor.base import Executor
+from evoforge.finalists import finalists as among_the_best
 from evoforge.fitness.base import Course, Deal, Round
 from evoforge.journal import Journal
 from evoforge.judging import Asked, Judged, Judging
+from evoforge.measured import details, rounded
 from evoforge.optimizer.base import Genomes
+from evoforge.origin import Descent
 from evoforge.recipe import Recipe
 from evoforge.record import BASELINE, FILE, FINALIST, WINNER, CandidateRecord, Evaluation
 from evoforge.showcase import examples as kept
@@ -69,6 +72,9 @@ class Evolution:
         self.whole = {p: task.items(p) for p in PARTS}
         self.whole["search"] = self._sample("search", search_items)
         self.examples = examples
+        # The task of several that an item is of, if there are several.
+        self._tasks = {i.id: i.stratum.partition("/")[0] for i in task.items("search")}
+        self._kept: dict[str, set[int]] = {}
         self.changed = changed
 
     def run(
@@ -149,45 +155,67 @@ class Evolution:
         if known != stage_facts(stage) and not self.record.selecting(stage.name):
             self.journal.add_stage(stage.name, stage_facts(stage))
             self.changed()
+        # Where each genome stands, in the order asked: optimizers number parents so.
+        places: list[tuple[int, int]] = []
         generation = 0
-        while self._goes_on(stage, generation):
-            self._generation(stage, generation)
+        while self._goes_on(stage, generation, len(places)):
+            self._generation(stage, generation, places)
             generation += 1
 
-    def _goes_on(self, stage: Stage, generation: int) -> bool:
+    def _goes_on(self, stage: Stage, generation: int, asked: int) -> bool:
         if self.record.generation(stage.name, generation):
             return True
         # Once finalists were chosen the search is over, whatever the budget is now.
         if self.record.selecting(stage.name):
             return False
-        budget = stage.budget
-        next_total = (generation + 1) * stage.optimizer.population
-        if budget.evaluations is not None and next_total > budget.evaluations:
+        budget, population = stage.budget, stage.optimizer.population
+        if budget.evaluations is not None and asked + population > budget.evaluations:
             return False
         # The first generation runs whatever was spent before it.
         if budget.minutes is None or generation == 0:
             return True
         return sum(self.record.seconds().values()) < 60 * budget.minutes
 
-    def _generation(self, stage: Stage, generation: int) -> None:
+    def _generation(self, stage: Stage, generation: int, places: list[tuple[int, int]]) -> None:
         """Ask, judge what was not told yet, and tell."""
         genomes = stage.optimizer.ask()
+        origins = [
+            Descent(origin.operator, tuple(places[parent] for parent in origin.parents))
+            for origin in stage.optimizer.origins
+        ]
+        places += [(generation, position) for position in range(len(genomes))]
         recorded = self.record.generation(stage.name, generation)
         if recorded:
             self._check(stage, recorded, genomes)
         fitness = self.record.told(stage.name, generation)
         if fitness is None:
-            fitness = self._judge(stage, generation, genomes, recorded)
+            fitness = self._judge(stage, generation, genomes, origins, recorded)
             self._check_failures(stage, generation)
             self.journal.tell(stage.name, generation, fitness)
             self.changed()
-        stage.optimizer.tell(genomes, fitness)
+        self._tell(stage, generation, genomes, fitness)
+
+    def _tell(self, stage: Stage, generation: int, genomes: Genomes, fitness: Genome) -> None:
+        """Tell the optimizer, also what else it wants to know; keep what it says of itself."""
+        optimizer = stage.optimizer
+        candidates = self.record.generation(stage.name, generation)
+        numbers = [c.evaluation for c in candidates if c.evaluation is not None]
+        found = details(self.record, numbers, fitness, self._tasks, optimizer)
+        optimizer.tell(genomes, fitness, found)
+        values = {k: [rounded(v) for v in vs.tolist()] for k, vs in found.values.items()}
+        state = {**optimizer.facts, **({"values": values} if values else {})}
+        if state and generation not in self._kept.setdefault(stage.name, self._states(stage)):
+            self.journal.add_state(stage.name, generation, state)
+
+    def _states(self, stage: Stage) -> set[int]:
+        return set(self.record.states(stage.name))
 
     def _judge(
         self,
         stage: Stage,
         generation: int,
         genomes: Genomes,
+        origins: Sequence[Descent],
         recorded: Sequence[CandidateRecord],
     ) -> Genome:
         """Evaluate round by round as the fitness policy says; return the fitness: (population,)."""
@@ -205,6 +233,7 @@ class Evolution:
                 list(zip(genomes, recipes, strict=True)),
                 [item.id for item in first],
                 self.task.weights(first),
+                origins,
             )
         return self._follow(stage, generation, recipes, course, upcoming)
 
@@ -308,7 +337,8 @@ class Evolution:
         """
         best: tuple[float, Recipe] | None = None
         # First, so that it wins over what is no better.
-        recipes = [*([] if also is None else [also]), *self._finalists(stage, finalists)]
+        found = among_the_best(self.record, stage, finalists)
+        recipes = [*([] if also is None else [also]), *found]
         for place, recipe in enumerate(recipes, start=1):
             evaluation = self.role(f"{FINALIST}{stage.name}:{place}", "select", recipe)
             if best is None or evaluation.fitness > best[0]:
@@ -316,26 +346,3 @@ class Evolution:
         if best is None or math.isinf(best[0]):
             raise SearchError("every finalist failed on the select items, so there is no winner")
         return best[1]
-
-    def _finalists(self, stage: Stage, count: int) -> list[Recipe]:
-        """Return the recipes of best mean fitness, and what the optimizer itself recommends.
-
-        Fitness is what the optimizer was told; who was judged by a proxy alone is no finalist.
-        """
-        found: dict[str, list[float]] = {}
-        for candidate in self.record.candidates(genomes=False):
-            if candidate.stage != stage.name or candidate.evaluation is None:
-                continue
-            told = self.record.told(stage.name, candidate.generation)
-            proxy = self.record.evaluation(candidate.evaluation).proxy
-            if told is not None and not proxy and math.isfinite(told[candidate.position]):
-                found.setdefault(candidate.recipe, []).append(float(told[candidate.position]))
-        # Sorting is stable: of equals, the one found first.
-        ranked = sorted(found, key=lambda recipe: -float(np.mean(found[recipe])))
-        recipes = [self.record.recipe(key) for key in ranked[:count]]
-        genome = stage.optimizer.recommend()
-        if genome is not None:
-            recommended = stage.merger.recipe(genome)
-            if recommended.hash not in ranked[:count]:
-                recipes.append(recommended)
-        return recipes

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from evoforge.errors import JournalError
-from evoforge.filesystem import on_network
+from evoforge.locked import locked
+from evoforge.origin import Descent
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import FILE, Evaluation, Example, Record, item_set_hash
-from evoforge.schema import EXAMPLES, FORMAT, SCHEMA
+from evoforge.schema import EXAMPLES, FORMAT, ORIGINS, SCHEMA, STATES
 from evoforge.space import Genome
 
 
@@ -107,26 +108,7 @@ class Journal:
 
     @staticmethod
     def _open(folder: Path) -> "Journal":
-        lock = FileLock(folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise JournalError(
-                f"{folder} is in use by another process; wait for it or choose another folder"
-            ) from None
-        except OSError as error:
-            raise JournalError(
-                f"cannot write the run folder {folder}: {error.strerror}; set hydra.run.dir"
-            ) from error
-        connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=10)
-        mode = "DELETE" if on_network(folder) else "WAL"
-        try:
-            connection.execute(f"PRAGMA journal_mode={mode}")
-            connection.execute("PRAGMA synchronous=FULL")
-        except sqlite3.DatabaseError as error:
-            lock.release()
-            raise JournalError(f"{folder / FILE} cannot be used: {error}") from error
-        return Journal(folder, connection, lock)
+        return Journal(folder, *locked(folder))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -227,6 +209,7 @@ class Journal:
         asked: Sequence[tuple[Genome, Recipe]],
         items: Sequence[str],
         weights: Sequence[float] | None = None,
+        origins: Sequence[Descent] = (),
     ) -> None:
         """Record what an optimizer asked, before anything of it is evaluated.
 
@@ -236,6 +219,7 @@ class Journal:
             asked: the genomes with their recipes.
             items: ids of what the generation is asked first.
             weights: what each counts in a score; None: all the same.
+            origins: where each comes from, with parents as (generation, position); or none.
         """
         with self.transaction():
             key = self.add_items("search", items, weights)
@@ -248,6 +232,18 @@ class Journal:
                     "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, NULL, NULL)",
                     (stage, generation, position, genome.tobytes(), recipe.hash),
                 )
+            if origins:
+                self._add_origins(stage, generation, origins)
+
+    def _add_origins(self, stage: str, generation: int, origins: Sequence[Descent]) -> None:
+        self._connection.execute(ORIGINS)
+        self._connection.executemany(
+            "INSERT INTO origins VALUES (?, ?, ?, ?, ?)",
+            (
+                (stage, generation, position, origin.operator, canonical([*origin.parents]))
+                for position, origin in enumerate(origins)
+            ),
+        )
 
     def add_evaluation(self, evaluation: Evaluation) -> int:
         """Record an evaluation with its items; call inside a transaction. Returns its number."""
@@ -311,6 +307,18 @@ class Journal:
                 (fitness.tobytes(), stage, generation),
             )
             self.event("generation", stage=stage, generation=generation)
+
+    def add_state(self, stage: str, generation: int, content: Mapping[str, Any]) -> None:
+        """Keep what an optimizer says of itself after a generation was told; the first time counts.
+
+        A generation that was told before a crash came between is made good when it is replayed.
+        """
+        with self.transaction():
+            self._connection.execute(STATES)
+            self._connection.execute(
+                "INSERT OR IGNORE INTO states VALUES (?, ?, ?)",
+                (stage, generation, canonical(dict(content))),
+            )
 
     def add_role(self, name: str, part: str, recipe: str, evaluation: int) -> None:
         """Give an evaluation a name, such as a baseline's; call inside a transaction."""

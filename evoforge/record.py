@@ -6,7 +6,7 @@ Records know genomes, hashes and results; they do not know models, tasks or opti
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -14,64 +14,14 @@ from urllib.parse import quote
 import numpy as np
 
 from evoforge.errors import JournalError
-from evoforge.recipe import Recipe, digest
+from evoforge.evaluation import Evaluation as Evaluation
+from evoforge.evaluation import ItemResult as ItemResult
+from evoforge.evaluation import item_set_hash as item_set_hash
+from evoforge.origin import Descent
+from evoforge.recipe import Recipe
 from evoforge.schema import FILE as FILE
 from evoforge.schema import FORMAT
 from evoforge.space import Genome
-
-
-@dataclass(frozen=True)
-class ItemResult:
-    """What became of one item.
-
-    Args:
-        item: the item's id.
-        score: the task's main metric on this item.
-        metrics: every metric on this item.
-        completion: the model's answer.
-        tokens: the number of tokens in the answer.
-        reason: why the answer ended there.
-    """
-
-    item: str
-    score: float
-    metrics: Mapping[str, float]
-    completion: str
-    tokens: int
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What became of one candidate on one set of items.
-
-    Args:
-        recipe: the recipe's hash.
-        protocol: the protocol's hash.
-        item_set: the hash of the items' ids, see `item_set_hash`.
-        status: `ok`, or `failed` with a reason; a failure has no score and fitness -inf.
-        reason: the error's text; empty if all went well.
-        score: of the main metric: the weighted mean over the items.
-        fitness: higher is better, everywhere.
-        metrics: every metric of the set.
-        seconds: by phase: `merge`, `generate`, `score`; of the items that were asked for it.
-        results: one for each item; empty when read back without them.
-        weights: what each result counts in the score, if it was read back with them.
-        proxy: whether a cheaper stand-in for the task was judged, whose scores are of another kind.
-    """
-
-    recipe: str
-    protocol: str
-    item_set: str
-    status: Literal["ok", "failed"]
-    fitness: float
-    reason: str = ""
-    score: float | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    results: tuple[ItemResult, ...] = ()
-    weights: tuple[float, ...] = field(default=(), compare=False)  # the item set says as much
-    proxy: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,11 +65,6 @@ class Event:
     seq: int
     kind: str
     content: Mapping[str, Any]
-
-
-def item_set_hash(items: Sequence[str]) -> str:
-    """Return the identity of an ordered list of item ids."""
-    return digest(list(items))
 
 
 # What evaluations are named, the first two with something behind it.
@@ -303,7 +248,7 @@ class Record:
 
     def examples(self) -> tuple[Example, ...]:
         """Return the test items that were kept to be shown, in order; empty if none were."""
-        if not self._connection.execute("PRAGMA table_info(examples)").fetchone():
+        if not self._has("examples"):
             return ()
         cursor = self._connection.execute(
             "SELECT item, question, answers, picture FROM examples ORDER BY place"
@@ -312,6 +257,35 @@ class Record:
             Example(item, question, tuple(json.loads(answers)), picture)
             for item, question, answers, picture in cursor
         )
+
+    def origins(self, stage: str) -> dict[tuple[int, int], Descent]:
+        """Return where the genomes of a search come from, by (generation, position).
+
+        Empty for optimizers that do not say, and in journals of versions that did not ask.
+        """
+        if not self._has("origins"):
+            return {}
+        cursor = self._connection.execute(
+            "SELECT generation, position, operator, parents FROM origins WHERE stage=? "
+            "ORDER BY generation, position",
+            (stage,),
+        )
+        return {
+            (generation, position): Descent(operator, tuple((g, p) for g, p in json.loads(parents)))
+            for generation, position, operator, parents in cursor
+        }
+
+    def states(self, stage: str) -> dict[int, dict[str, Any]]:
+        """Return what an optimizer said of itself after each generation was told, as JSON."""
+        if not self._has("states"):
+            return {}
+        cursor = self._connection.execute(
+            "SELECT generation, content FROM states WHERE stage=? ORDER BY generation", (stage,)
+        )
+        return {generation: json.loads(content) for generation, content in cursor}
+
+    def _has(self, table: str) -> bool:
+        return self._connection.execute(f"PRAGMA table_info({table})").fetchone() is not None
 
     def selecting(self, stage: str) -> bool:
         """Whether a search is over, because its finalists were chosen."""
@@ -333,6 +307,10 @@ class Record:
             "failures": "SELECT COUNT(*) FROM evaluations WHERE status='failed'",
         }[query]
         return int(self._connection.execute(sql).fetchone()[0])
+
+    def proxies(self) -> set[int]:
+        """Return the numbers of the evaluations that a cheaper stand-in was asked for."""
+        return {n for (n,) in self._connection.execute("SELECT id FROM evaluations WHERE proxy")}
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds by phase over all sessions: load, merge, generate, score, other."""

@@ -34,9 +34,20 @@ CREATE TABLE roles (
   PRIMARY KEY (name, part));
 CREATE TABLE events (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL);
 """
-# Made when there is something to keep in it: journals of earlier versions go on as they are.
+# Made when there is something to keep in them: journals of earlier versions go on as they are.
 EXAMPLES = """
 CREATE TABLE IF NOT EXISTS examples (
   place INTEGER PRIMARY KEY, item TEXT NOT NULL, question TEXT NOT NULL, answers TEXT NOT NULL,
   picture BLOB)
+"""
+ORIGINS = """
+CREATE TABLE IF NOT EXISTS origins (
+  stage TEXT NOT NULL, generation INTEGER NOT NULL, position INTEGER NOT NULL,
+  operator TEXT NOT NULL, parents TEXT NOT NULL,
+  PRIMARY KEY (stage, generation, position)) WITHOUT ROWID
+"""
+STATES = """
+CREATE TABLE IF NOT EXISTS states (
+  stage TEXT NOT NULL, generation INTEGER NOT NULL, content TEXT NOT NULL,
+  PRIMARY KEY (stage, generation)) WITHOUT ROWID
 """

@@ -115,13 +115,16 @@ class Space:
 
     Args:
         params: the parameters; their order is the order of the genes.
+        given: (n, dim) genomes that a search should ask first, the first of them in the place of
+            the parameters' own starts; None if it starts as the parameters say.
 
     Raises:
         ConfigError: a name occurs twice, or there is nothing to search.
     """
 
-    def __init__(self, params: Sequence[Param]) -> None:
+    def __init__(self, params: Sequence[Param], given: NDArray[np.float64] | None = None) -> None:
         self.params = tuple(params)
+        self.given = np.empty((0, len(self.params))) if given is None else given
         self.names = tuple(param.name for param in self.params)
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
@@ -139,8 +142,14 @@ class Space:
 
     @property
     def init(self) -> Genome:
-        """The genome of every parameter's start: (dim,) float64."""
+        """The genome that a search starts with: (dim,) float64."""
+        if len(self.given):
+            return np.array(self.given[0])
         return np.array([param.start for param in self.params])
+
+    def starting(self, given: NDArray[np.float64]) -> "Space":
+        """Return this space with other starts: (n, dim) in [0, 1]."""
+        return Space(self.params, given)
 
     def decode(self, genome: Genome) -> dict[str, float | int | str]:
         """Return the value of every parameter.

@@ -15,6 +15,7 @@ from evoforge.errors import ConfigError, JournalError, MergeError, SearchError
 from evoforge.evolve import Evolution
 from evoforge.fitness.proxy_then_full import ProxyThenFull
 from evoforge.fitness.racing import Racing
+from evoforge.optimizer.random_search import RandomSearch
 from evoforge.stage import Budget
 from evoforge.task.generation import Generation
 from tests.loop import Search, Sums, content
@@ -212,28 +213,21 @@ def test_a_search_stops_when_more_than_half_of_a_generation_failed(search):
 
 
 def test_equal_recipes_are_evaluated_once(pico, tmp_path):
-    class Stubborn:
+    class Stubborn(RandomSearch):
         """Asks the same genome twice in every generation."""
 
-        population = 4
-
-        def __init__(self, space):
-            self.generator = np.random.default_rng(0)
-            self.dim = space.dim
-
         def ask(self):
-            genomes = self.generator.random((4, self.dim))
+            genomes = super().ask()
             genomes[3] = genomes[0]
             return genomes
 
-        def tell(self, genomes, fitness):
+        def tell(self, genomes, fitness, details):
             assert fitness[3] == fitness[0]
 
-        def recommend(self):
-            return None
-
     found = Search(pico, tmp_path / "run")
-    found.stages = [replace(found.stage, optimizer=Stubborn(found.stage.merger.space))]
+    found.stages = [
+        replace(found.stage, optimizer=Stubborn(found.stage.merger.space, population=4))
+    ]
     found.run()
     assert found.record.count("hits") == 6
     cached = [record.cached for record in found.record.generation("search", 0)]

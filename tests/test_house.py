@@ -10,13 +10,14 @@ from tests.conftest import ROOT, options
 PACKAGE = ROOT / "evoforge"
 # A room may import rooms of lower layers only; rooms of one layer do not know each other.
 LAYERS = [
-    {"errors", "filesystem", "schema"},
-    {"space", "recipe", "path", "zoo", "mergekit_yaml"},
-    {"models", "candidate", "task", "config"},
+    {"errors", "filesystem", "schema", "origin"},
+    {"space", "recipe", "path", "zoo", "mergekit_yaml", "locked"},
+    {"models", "candidate", "task", "config", "evaluation"},
     {"record"},
     {"journal", "showcase"},
     {"merge", "optimizer", "fitness", "evaluator", "executor", "tracker"},
-    {"stage", "judging", "mergekit_writer", "rounding"},
+    {"stage", "judging", "mergekit_writer", "rounding", "measured"},
+    {"finalists"},
     {"evolve", "baseline", "report", "export", "relog"},
     {"session", "mergekit"},
 ]

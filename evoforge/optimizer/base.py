@@ -4,22 +4,59 @@ Optimizers see vectors, never models.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evoforge.origin import Origin as Origin
 from evoforge.space import Genome, Param, Space
 
 Genomes = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What evaluations say beside fitness, for the optimizers that ask for it.
+
+    Args:
+        values: what was measured: name -> (population,), NaN for a failure.
+        tasks: which of these names are tasks of several that are judged together.
+        items: (population, items) the score of each item, higher is better, NaN where it was not
+            answered; None unless the optimizer asked `per_item`.
+        ids: (items,) what the columns are.
+    """
+
+    values: Mapping[str, Genome] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+    items: Genomes | None = None
+    ids: tuple[str, ...] = ()
+
+
+NOTHING = Details()
 
 
 class Optimizer(ABC):
     """A search that only asks and is told. The same seed asks the same, whatever else runs.
 
     Args:
-        space: what is searched.
+        space: what is searched, and where it starts: `space.given` must be asked first.
         population: genomes asked at a time.
+
+    Attributes:
+        population: genomes of the next `ask`; it may change after a `tell`.
+        origins: where each of the genomes asked last comes from: as many, or none. Parents are
+            numbers of genomes in the order in which this optimizer asked them, from 0.
+        measures: names of what the optimizer wants to be told beside fitness, see
+            `evoforge.measured`; None for everything that there is.
+        per_item: whether it wants to be told the score of every item.
     """
+
+    origins: tuple[Origin, ...] = ()
+    measures: tuple[str, ...] | None = ()
+    per_item: bool = False
 
     def __init__(self, space: Space, population: int) -> None:
         self.space = space
@@ -30,17 +67,26 @@ class Optimizer(ABC):
         """Return the next genomes: (population, dim) float64 in [0, 1]."""
 
     @abstractmethod
-    def tell(self, genomes: Genomes, fitness: Genome) -> None:
+    def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
         """Say how good the genomes asked last are.
 
         Args:
             genomes: (population, dim), as asked.
             fitness: (population,), higher is better; -inf for a failure, at least one finite.
+            details: what was asked for by `measures` and `per_item`.
+
+        Raises:
+            ConfigError: it wants to be told what these evaluations do not say.
         """
 
-    def recommend(self) -> Genome | None:
-        """Return the genome the search believes in beside those it asked, if there is one."""
-        return None
+    def recommend(self) -> Genomes:
+        """Return the genomes the search believes in beside those it asked: (n, dim), n from 0."""
+        return np.empty((0, self.space.dim))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What reports should know of the search as it stands after the last `tell`, as JSON."""
+        return {}
 
 
 def finite(fitness: Genome) -> Genome:

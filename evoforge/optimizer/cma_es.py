@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer.base import Genomes, Optimizer, counts, finite
+from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, counts, finite
 from evoforge.space import Genome, Space
 
 # Accuracy is a step function: ties and plateaus are no reason to give up.
@@ -133,15 +133,15 @@ class CmaEs(Optimizer):
         self._asked = self._search.ask()
         return self._genes(np.array(self._asked))
 
-    def tell(self, genomes: Genomes, fitness: Genome) -> None:
+    def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
         """Say how good the genomes asked last are; see `Optimizer.tell`."""
-        del genomes  # pycma wants its own vectors back, not copies
+        del genomes, details  # pycma wants its own vectors back, not copies
         with _as_global(self._dice):
             self._search.tell(self._asked, list(-finite(fitness)))
 
-    def recommend(self) -> Genome | None:
+    def recommend(self) -> Genomes:
         """Return the mean of the distribution: under noise better than any one genome."""
-        return self._genes(np.array(self._search.result.xfavorite))
+        return self._genes(np.array([self._search.result.xfavorite]))
 
     def _genes(self, vectors: Genomes) -> Genomes:
         genes: Genomes = ((vectors + self._shift) / self._counts)[..., : self.space.dim]

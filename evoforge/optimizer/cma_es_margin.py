@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer.base import Genomes, Optimizer, counts, finite
+from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, counts, finite
 from evoforge.space import Genome, Space
 
 # The matrix is decomposed for every generation and multiplied for every genome.
@@ -91,17 +91,17 @@ class CmaEsMargin(Optimizer):
         self._asked = np.array([vector for _, vector in pairs])
         return self._genes(np.array([values for values, _ in pairs]))
 
-    def tell(self, genomes: Genomes, fitness: Genome) -> None:
+    def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
         """Say how good the genomes asked last are; see `Optimizer.tell`."""
-        del genomes
+        del genomes, details
         losses = -finite(fitness)
         spread = np.ptp(self._asked, axis=0)
         if spread.min() > LEAST_SPREAD and spread.max() < MOST_SPREAD:
             self._search.tell(list(zip(self._asked, losses.tolist(), strict=True)))
 
-    def recommend(self) -> Genome | None:
+    def recommend(self) -> Genomes:
         """Return the mean of the distribution: under noise better than any one genome."""
-        return self._genes(self._search.mean)
+        return self._genes(self._search.mean[None])
 
     def _genes(self, vectors: Genomes) -> Genomes:
         return np.clip(vectors + 0.5, 0.0, 1.0)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer.base import Genomes, Optimizer
+from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer
 from evoforge.space import Genome, Space
 
 
@@ -29,11 +29,15 @@ class RandomSearch(Optimizer):
             )
         super().__init__(space, population)
         self._generator = np.random.default_rng(seed)
+        self._given = list(space.given)
 
     def ask(self) -> Genomes:
         """Return the next genomes: (population, dim) float64 in [0, 1]."""
-        return self._generator.random((self.population, self.space.dim))
+        genomes = self._generator.random((self.population, self.space.dim))
+        first = [self._given.pop(0) for _ in range(min(len(self._given), self.population))]
+        genomes[: len(first)] = np.reshape(first, (-1, self.space.dim))
+        return genomes
 
-    def tell(self, genomes: Genomes, fitness: Genome) -> None:
+    def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
         """Learn nothing."""
-        del genomes, fitness
+        del genomes, fitness, details

@@ -3,7 +3,29 @@
 import numpy as np
 import pytest
 
+from evoforge.optimizer.base import Details
 from evoforge.space import Param, Space
+
+# What made-up evaluations say beside fitness.
+TASKS = ("sums", "words")
+
+
+def seen(genomes, fitness):
+    """Return details of made-up evaluations: two tasks that pull apart, and ten items."""
+    failed = ~np.isfinite(fitness)
+    first = genomes[:, 0]
+    items = (first[:, None] > np.linspace(0.05, 0.95, 10)).astype(float)
+    values = {
+        "fitness": fitness,
+        "tokens": 20 + 10 * first,
+        "hops": np.zeros(len(genomes)),
+        "sums": first,
+        "words": 1 - first**2,
+        "acc": np.abs(first - 0.5),
+    }
+    values = {name: np.where(failed, np.nan, found) for name, found in values.items()}
+    items[failed] = np.nan
+    return Details(values, TASKS, items, tuple(f"item{i}" for i in range(10)))
 
 
 @pytest.fixture
@@ -63,7 +85,7 @@ def evolve():
         for _ in range(generations):
             genomes = optimizer.ask()
             found = np.array([fitness(genome) for genome in genomes])
-            optimizer.tell(genomes, found)
+            optimizer.tell(genomes, found, seen(genomes, found))
             asked.append(genomes)
             told.append(found)
         return np.concatenate(asked), np.concatenate(told)

@@ -1,5 +1,6 @@
 """What every optimizer must keep, for every option in conf/optimizer."""
 
+import json
 import random
 from functools import cache
 
@@ -9,6 +10,7 @@ import torch
 
 from evoforge.config import build
 from evoforge.errors import ConfigError
+from tests.optimizer.conftest import seen
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,8 @@ def test_replaying_what_was_told_goes_on_as_before(make, evolve):
     for start in range(0, len(genomes), again.population):
         part = slice(start, start + again.population)
         assert np.array_equal(again.ask(), genomes[part])
-        again.tell(genomes[part].copy(), fitness[part].copy())
+        told = seen(genomes[part], fitness[part])
+        again.tell(genomes[part].copy(), fitness[part].copy(), told)
     assert np.array_equal(first.ask(), again.ask())
 
 
@@ -108,7 +111,7 @@ def test_tell_does_not_change_its_arguments(make):
     genomes = optimizer.ask()
     fitness = np.array([-np.inf, *map(uphill, genomes[1:])])
     before = genomes.copy(), fitness.copy()
-    optimizer.tell(genomes, fitness)
+    optimizer.tell(genomes, fitness, seen(genomes, fitness))
     assert np.array_equal(genomes, before[0])
     assert np.array_equal(fitness, before[1])
 
@@ -157,7 +160,7 @@ def test_failures_among_the_fitness_are_survived(make, evolve):
         genomes = optimizer.ask()
         fitness = np.full(len(genomes), -np.inf)
         fitness[0] = uphill(genomes[0])
-        optimizer.tell(genomes, fitness)
+        optimizer.tell(genomes, fitness, seen(genomes, fitness))
     check(optimizer.ask(), optimizer)
 
 
@@ -165,13 +168,42 @@ def test_the_population_can_be_set(make):
     assert make(population=5).ask().shape == (5, 6)
 
 
+def test_origins_name_genomes_that_were_asked_before(make, evolve):
+    optimizer = make()
+    asked = 0
+    for _ in range(8):
+        genomes = optimizer.ask()
+        assert len(optimizer.origins) in (0, len(genomes))
+        for origin in optimizer.origins:
+            assert origin.operator
+            assert all(0 <= parent < asked for parent in origin.parents)
+        fitness = np.array([uphill(genome) for genome in genomes])
+        optimizer.tell(genomes, fitness, seen(genomes, fitness))
+        asked += len(genomes)
+
+
+def test_what_it_says_of_itself_can_be_kept_as_json(make, evolve):
+    optimizer = make()
+    evolve(optimizer, uphill, 4)
+    json.dumps(optimizer.facts, allow_nan=False)
+
+
+def test_given_starts_are_asked_first(make, over):
+    space = make().space
+    given = np.array([[0.25, 0.5, 0.5, 0.5, 0.5, 0.25], [0.75, 0.25, 0.5, 0.5, 0.5, 0.75]])
+    optimizer = over(space.starting(given), population=8)
+    asked = optimizer.ask()
+    for start in given:
+        wanted = space.decode(start)
+        assert wanted in [space.decode(genome) for genome in asked[: len(given)]]
+
+
 def test_a_recommendation_is_in_the_cube_or_there_is_none(make, evolve):
     optimizer = make(init=0.0)
     for _ in range(5):
         found = optimizer.recommend()
-        if found is not None:
-            assert found.shape == (6,)
-            assert ((found >= 0) & (found <= 1)).all()
+        assert found.shape == (len(found), 6)
+        assert ((found >= 0) & (found <= 1)).all()
         evolve(optimizer, lambda genome: float(genome.sum()), 2)
 
 
