@@ -1,12 +1,13 @@
-"""The paper's two tables in miniature, on the bundled models: `make paper`.
+"""The paper's two tables in miniature, and all optimizers, on the bundled models: `make paper`.
 
     python sweeps/paper.py                             # into outputs/paper
     python sweeps/paper.py FOLDER [OPTION=VALUE ...]   # a try with other options, somewhere else
 
-Searches every row with three seeds and the same budget, as many searches at a time as there are
-cores, one thread each. What is finished is skipped and what was interrupted goes on, so the command
-can be stopped and given again. Writes `table.md`, `table.json`, the picture of the best path, and
-the page of examples of the best model that sees.
+Searches every row with three seeds (optimizers with five) and the same budget, as many searches at
+a time as there are cores, one thread each. What is finished is skipped and what was interrupted
+goes on, so the command can be stopped and given again. Writes `table.md`, `table.json`, the picture
+of the best path, the page of examples of the best model that sees, and the comparison of the
+optimizers with their curves and ranks.
 """
 
 import json
@@ -40,10 +41,11 @@ class Table:
 
     Args:
         title: above it.
-        rows: label -> experiment.
+        rows: label -> name of a search, see `options_of`.
         baselines: name in the record -> label.
         against: the label of the row that the others are compared with.
         published: columns of figures from the paper: head -> figure by label.
+        seeds: of the searches.
     """
 
     title: str
@@ -51,6 +53,7 @@ class Table:
     baselines: Mapping[str, str]
     against: str
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    seeds: Sequence[int] = (0, 1, 2)
 
 
 UNSEARCHED = {
@@ -113,15 +116,40 @@ VISION = Table(
         },
     },
 )
-TABLES = (LANGUAGE, VISION)
-SEEDS = (0, 1, 2)
+# What an optimizer of conf/optimizer is besides as it is there.
+VARIANTS = {"cma_es": ("restarts=ipop", "restarts=bipop")}
+OPTIMIZERS = Table(
+    title="Optimizers",
+    rows={
+        " ".join([optimizer, *variant]): "-".join(["optimizer", optimizer, *variant])
+        for optimizer in sorted(path.stem for path in (ROOT / "conf" / "optimizer").glob("*.yaml"))
+        for variant in [(), *((option,) for option in VARIANTS.get(optimizer, ()))]
+    },
+    baselines={},
+    against="random_search",
+    seeds=(0, 1, 2, 3, 4),
+)
+TABLES = (LANGUAGE, VISION, OPTIMIZERS)
 # What is to be stopped with this process.
 RUNNING: set[subprocess.Popen[bytes]] = set()
 
 
-def folder_of(root: Path, experiment: str, seed: int) -> Path:
+def folder_of(root: Path, name: str, seed: int) -> Path:
     """Return where a search lies."""
-    return root / f"{experiment}-seed{seed}"
+    return root / f"{name}-seed{seed}"
+
+
+def options_of(name: str) -> list[str]:
+    """Return the options of a search by its name.
+
+    It is the name of an experiment, or `optimizer-OPTION[-KEY=VALUE]`: the first experiment with
+    another optimizer, whose sources need not be judged as closely again.
+    """
+    if not name.startswith("optimizer-"):
+        return [f"experiment={name}"]
+    _, optimizer, *own = name.split("-")
+    given = ["experiment=miniature_ps", f"optimizer={optimizer}", "baseline_items=16", "examples=0"]
+    return given + [f"optimizer.{option}" for option in own]
 
 
 def finished(folder: Path) -> bool:
@@ -134,26 +162,27 @@ def finished(folder: Path) -> bool:
     return done
 
 
-def search(root: Path, experiment: str, seed: int, options: Sequence[str]) -> Path:
+def search(root: Path, name: str, seed: int, options: Sequence[str]) -> Path:
     """Do one search, or what is left of it; its output goes into a file.
 
     Args:
         root: of all searches.
-        experiment: which of the rows.
+        name: which of the rows.
         seed: of the search.
         options: what else to give it; a search that goes on keeps those it was started with.
 
     Raises:
         RuntimeError: it failed.
     """
-    folder = folder_of(root, experiment, seed)
+    folder = folder_of(root, name, seed)
     if finished(folder):
         return folder
     if (folder / FILE).is_file():
-        given = [f"resume={folder}"]
+        given = [f"resume='{folder}'"]
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        given = [f"experiment={experiment}", f"seed={seed}", f"hydra.run.dir={folder}", *options]
+        where = f"hydra.run.dir='{folder}'"
+        given = [*options_of(name), f"seed={seed}", where, *options]
     # Threads of several processes on the same cores wait for each other.
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     output = root / f"{folder.name}.txt"
@@ -170,8 +199,9 @@ def search(root: Path, experiment: str, seed: int, options: Sequence[str]) -> Pa
 
 def search_all(root: Path, options: Sequence[str], console: Console) -> None:
     """Do every search, showing how far it is."""
-    experiments = [experiment for table in TABLES for experiment in table.rows.values()]
-    jobs = [(experiment, seed) for seed in SEEDS for experiment in experiments]
+    jobs = [
+        (name, seed) for table in TABLES for seed in table.seeds for name in table.rows.values()
+    ]
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -202,9 +232,9 @@ def search_all(root: Path, options: Sequence[str], console: Console) -> None:
             raise
 
 
-def best(root: Path, experiment: str, name: str) -> Path | None:
-    """Return a file of the best run of an experiment; None if that has no such file."""
-    folders = [folder_of(root, experiment, seed) for seed in SEEDS]
+def best(root: Path, table: Table, row: str, name: str) -> Path | None:
+    """Return a file of the best run of a row; None if that has no such file."""
+    folders = [folder_of(root, table.rows[row], seed) for seed in table.seeds]
     # By the items that choose, not by those that judge.
     winners = [json.loads((folder / "result.json").read_text())["winner"] for folder in folders]
     scores = [winner["select"]["score"] for winner in winners]
@@ -219,8 +249,8 @@ def rows_of(root: Path, table: Table) -> list[Line]:
         ConfigError: a search is not finished, or was judged otherwise than the others.
     """
     methods = {
-        label: [folder_of(root, experiment, seed) for seed in SEEDS]
-        for label, experiment in table.rows.items()
+        label: [folder_of(root, name, seed) for seed in table.seeds]
+        for label, name in table.rows.items()
     }
     return lines(methods, table.baselines)
 
@@ -259,7 +289,7 @@ def main(arguments: Sequence[str]) -> int:
     (root / "table.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     names = ["table.md", "table.json"]
     for table, label, name in ((LANGUAGE, "DFS", "path.png"), (VISION, VISION.against, PAGE)):
-        if file := best(root, table.rows[label], name):
+        if file := best(root, table, label, name):
             shutil.copyfile(file, root / name)
             names.append(name)
     console.print(Markdown(text))

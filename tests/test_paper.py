@@ -23,7 +23,9 @@ def paper():
 
 def test_every_row_is_an_experiment_and_every_figure_has_a_row(paper):
     for table in paper.TABLES:
-        assert set(table.rows.values()) <= set(options("experiment"))
+        given = [option for name in table.rows.values() for option in paper.options_of(name)]
+        named = {o.partition("=")[2] for o in given if o.startswith("experiment=")}
+        assert named <= set(options("experiment"))
         labels = {*table.rows, *table.baselines.values()}
         assert table.against in table.rows
         for figures in table.published.values():
@@ -43,10 +45,24 @@ def test_a_table_is_written_beside_the_papers_figures(paper):
 
 def test_the_best_run_is_that_of_the_items_that_choose(paper, tmp_path):
     for seed, (select, test) in enumerate([(0.5, 0.9), (0.7, 0.1), (0.6, 0.8)]):
-        folder = paper.folder_of(tmp_path, "dfs", seed)
+        folder = paper.folder_of(tmp_path, "miniature_dfs", seed)
         folder.mkdir()
         winner = f'{{"select": {{"score": {select}}}, "test": {{"score": {test}}}}}'
         (folder / "result.json").write_text(f'{{"winner": {winner}}}')
         (folder / "path.png").write_text(str(seed))
-    assert paper.best(tmp_path, "dfs", "path.png").read_text() == "1"
-    assert paper.best(tmp_path, "dfs", "page.html") is None
+    assert paper.best(tmp_path, paper.LANGUAGE, "DFS", "path.png").read_text() == "1"
+    assert paper.best(tmp_path, paper.LANGUAGE, "DFS", "page.html") is None
+
+
+def test_every_optimizer_is_searched_with_at_equal_budget(paper):
+    searched = {label.split()[0] for label in paper.OPTIMIZERS.rows}
+    assert searched == set(options("optimizer"))
+    assert len(paper.OPTIMIZERS.seeds) == 5
+    own = {o for name in paper.OPTIMIZERS.rows.values() for o in paper.options_of(name)}
+    assert not [option for option in own if option.startswith(("budget", "fitness"))]
+
+
+def test_the_options_of_a_search_are_in_its_name(paper):
+    found = paper.options_of("optimizer-cma_es-restarts=ipop")
+    assert found[:2] == ["experiment=miniature_ps", "optimizer=cma_es"]
+    assert found[-1] == "optimizer.restarts=ipop"
