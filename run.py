@@ -9,9 +9,11 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -23,12 +25,17 @@ from omegaconf.errors import OmegaConfBaseException
 from evoforge import config
 from evoforge.errors import ConfigError, EvoforgeError, MergeError, SearchError
 
-# Starting the process counts as the first run's; each further run of a sweep starts by itself.
-STARTS = [time.time()]
+# Starting the process counts as the first run's; each further run of a sweep starts by itself, and
+# so does a run in another process, which gets a copy of this.
+STARTS = {os.getpid(): time.time()}
 CONF = Path(__file__).parent / "conf"
+# Packages whose errors say that a run of a sweep was lost with its process.
+LAUNCHERS = ("joblib", "ray", "submitit")
+LOST = (
+    "a run of the sweep was killed, or its process could not start; give the same command again: "
+    "it leaves alone what is finished and goes on with the rest"
+)
 log = logging.getLogger("evoforge")
-
-OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh)
 
 
 class Terminated(KeyboardInterrupt):
@@ -41,10 +48,13 @@ def job(cfg: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     several = hydra_config.mode == RunMode.MULTIRUN
-    started = STARTS.pop() if STARTS else time.time()
+    started = STARTS.pop(os.getpid(), None) or time.time()
     try:
         content = config.resolved(cfg)
         _check_resume(content["resume"], folder, several)
+        if several:
+            _check_inside(folder, Path(hydra_config.sweep.dir))
+            _share_terminal(content, hydra_config.launcher, folder)
         from evoforge import session  # after --help and --cfg, which need no torch
 
         may_exist = several or bool(content["resume"])
@@ -81,6 +91,11 @@ def main() -> None:
         if "Config group override" not in str(error):
             raise
         _fail("a group cannot be set to null; choose one of its options, see --help", 2)
+    except RuntimeError as error:
+        if type(error).__module__.partition(".")[0] not in LAUNCHERS:
+            raise
+        log.debug("a launcher failed", exc_info=error)
+        _fail(LOST, 1)
     except BrokenPipeError:
         os.close(sys.stdout.fileno())  # whoever read our output has seen enough
     except OSError as error:
@@ -88,7 +103,18 @@ def main() -> None:
             raise
         _fail(f"cannot use {error.filename}: {error.strerror}; set hydra.run.dir", 2)
     except KeyboardInterrupt as stop:
+        if isinstance(stop, Terminated) and config.Sweep.detached:
+            _stop_runs()
         sys.exit(143 if isinstance(stop, Terminated) else 130)
+
+
+def _stop_runs() -> None:
+    """Tell runs in processes of their own to stop, as Ctrl-C on a terminal tells them too."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.send_signal(signal.SIGINT)
 
 
 def _check_resume(resume: str | None, folder: Path, several: bool) -> None:
@@ -98,11 +124,30 @@ def _check_resume(resume: str | None, folder: Path, several: bool) -> None:
         )
 
 
+def _check_inside(folder: Path, sweep: Path) -> None:
+    if not folder.resolve().is_relative_to(sweep.resolve()):
+        raise ConfigError(
+            f"the run folder {folder} is not inside {sweep}; set hydra.sweep.subdir to a name"
+        )
+
+
+def _share_terminal(content: Mapping[str, Any], launcher: DictConfig, folder: Path) -> None:
+    """Let a run that others run beside write plain lines that say whose they are."""
+    console = (content.get("tracker") or {}).get("console")
+    if console is not None and not launcher._target_.endswith("BasicLauncher"):
+        console |= {"live": False, "label": folder.name}
+
+
 def _tidy(folder: Path) -> bool:
     """Remove what a run that did not begin left behind; return whether it did not."""
     if (folder / "journal.sqlite").exists():
         return False
     if {path.name for path in folder.iterdir()} <= {"run.log"}:
+        for handler in tuple(logging.root.handlers):
+            if isinstance(handler, logging.FileHandler):
+                # Whoever logs after the run would look for its folder.
+                logging.root.removeHandler(handler)
+                handler.close()
         shutil.rmtree(folder)
     return True
 
@@ -127,7 +172,8 @@ def _code(error: Exception) -> int:
 
 def _compare(error: type[BaseException] | None) -> None:
     """Show the runs of a sweep side by side, also if some of them failed."""
-    if config.Sweep.folder is None or error is SystemExit:
+    stopped = error is not None and issubclass(error, SystemExit | KeyboardInterrupt)
+    if config.Sweep.folder is None or stopped:
         return
     from rich.console import Console
 

@@ -2,6 +2,8 @@
 
 import logging
 
+import numpy as np
+
 from evoforge.merge.base import Merger
 from evoforge.merge.dare_ties import DareTies
 from evoforge.merge.dfs import whole
@@ -9,11 +11,12 @@ from evoforge.merge.linear import Linear
 from evoforge.merge.ties import Ties
 from evoforge.models.pool import Pool
 from evoforge.recipe import Recipe
+from evoforge.space import Genome
 
 log = logging.getLogger(__name__)
 
 
-def baselines(merger: Merger, seed: int = 0) -> dict[str, Recipe]:
+def baselines(merger: Merger, seed: int = 0, start: Genome | None = None) -> dict[str, Recipe]:
     """Return the recipes to score beside the winner, by name.
 
     Every source by its name, `uniform_soup` (the mean of all but the base), `unoptimised_ties` and
@@ -24,6 +27,7 @@ def baselines(merger: Merger, seed: int = 0) -> dict[str, Recipe]:
     Args:
         merger: of the search.
         seed: of the masks of DARE.
+        start: where the first search begins, if not where its space says.
     """
     pool = merger.pool
     found = {}
@@ -34,7 +38,10 @@ def baselines(merger: Merger, seed: int = 0) -> dict[str, Recipe]:
             found[source.name] = _alone(pool, source.name)
     if not pool.misfits:
         found |= _unoptimised(pool, seed)
-    return found | merger.baselines()
+    first = merger.phases[0].merger
+    if start is None or np.array_equal(start, first.space.init):
+        return found | merger.baselines()
+    return found | merger.baselines() | {"start_point": first.recipe(start)}
 
 
 def _alone(pool: Pool, name: str) -> Recipe:

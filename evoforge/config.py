@@ -7,6 +7,7 @@ whatever a class's `__init__` takes, and its annotation says what may be given.
 import difflib
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,19 +29,54 @@ from evoforge.errors import ConfigError, EvoforgeError, JournalError
 
 # Options that may change when a run goes on: they decide where and how long, never what.
 CHANGEABLE = ("budget", "executor", "tracker", "data_dir", "examples", "resume")
+# Options that runs of earlier versions did not have, and what they did then.
+ADDED: dict[str, Any] = {"start": []}
+
+# File systems take 255 bytes.
+LONGEST_NAME = 200
+
+# Submitit starts all runs of a sweep at once here, and their threads would wait for each other.
+ALL_AT_ONCE = "submitit_launcher.LocalLauncher"
 
 PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 class Sweep(Callback):
-    """Remembers, in the process that starts a sweep, where its runs lie."""
+    """Remembers, in the process that starts a sweep, where its runs lie.
+
+    Attributes:
+        folder: of the sweep; None where there is none.
+        detached: whether its runs are processes that go on if this one is told to stop.
+    """
 
     folder: ClassVar[Path | None] = None
+    detached: ClassVar[bool] = False
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before the first run."""
         del kwargs
         Sweep.folder = Path(config.hydra.sweep.dir)
+        Sweep.detached = config.hydra.launcher._target_.endswith(ALL_AT_ONCE)
+        if Sweep.detached:
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def run_name(*parts: Any) -> str:
+    """Return what the folder of a sweep's run is called: `run_name("seed", 0)` is `seed=0`.
+
+    Whatever is swept over, the name is no path that leads elsewhere.
+
+    Args:
+        parts: names and values in turn.
+    """
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    named = [f"{name}={'null' if value is None else value}" for name, value in pairs]
+    return re.sub(r"[^\w.,=+-]", "_", ",".join(named))[:LONGEST_NAME]
+
+
+# Here and not in run.py, which the processes that some launchers start do not import.
+OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 def build(node: Mapping[str, Any], option: str, **runtime: Any) -> Any:
@@ -194,8 +230,9 @@ def check_unchanged(
     Raises:
         JournalError: something that decides the result has changed: what, and from what to what.
     """
-    before = dict(flat(json.loads(recorded)))
     after = dict(flat(json.loads(json.dumps(now))))
+    before = {key: value for key, value in ADDED.items() if key in after}
+    before |= dict(flat(json.loads(recorded)))
     free = {key for key in CHANGEABLE if not (budget_too and key == "budget")}
     changes = [
         f"{key}: {before.get(key)} -> {after.get(key)}"

@@ -19,22 +19,30 @@ def finalists(record: Record, stage: Stage, count: int) -> list[Recipe]:
         stage: the search.
         count: how many of the best.
     """
+    keys = ranked(record, stage.name)
+    recipes = {key: record.recipe(key) for key in keys[:count]}
+    for genome in stage.optimizer.recommend():
+        recommended = stage.merger.recipe(genome)
+        recipes.setdefault(recommended.hash, recommended)
+    return list(recipes.values())
+
+
+def ranked(record: Record, stage: str) -> list[str]:
+    """Return the hashes of a search's recipes, those of best mean fitness first.
+
+    Who failed, was judged by a proxy alone, or not at all, is left out.
+    """
     found: dict[str, list[float]] = {}
     told: dict[int, np.ndarray | None] = {}
     proxies = record.proxies()
     for candidate in record.candidates(genomes=False):
-        if candidate.stage != stage.name or candidate.evaluation is None:
+        if candidate.stage != stage or candidate.evaluation is None:
             continue
         if candidate.generation not in told:
-            told[candidate.generation] = record.told(stage.name, candidate.generation)
+            told[candidate.generation] = record.told(stage, candidate.generation)
         fitness = told[candidate.generation]
         proxy = candidate.evaluation in proxies
         if fitness is not None and not proxy and math.isfinite(fitness[candidate.position]):
             found.setdefault(candidate.recipe, []).append(float(fitness[candidate.position]))
     # Sorting is stable: of equals, the one found first.
-    ranked = sorted(found, key=lambda recipe: -float(np.mean(found[recipe])))
-    recipes = {key: record.recipe(key) for key in ranked[:count]}
-    for genome in stage.optimizer.recommend():
-        recommended = stage.merger.recipe(genome)
-        recipes.setdefault(recommended.hash, recommended)
-    return list(recipes.values())
+    return sorted(found, key=lambda recipe: -float(np.mean(found[recipe])))

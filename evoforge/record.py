@@ -6,7 +6,8 @@ Records know genomes, hashes and results; they do not know models, tasks or opti
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -71,6 +72,10 @@ class Event:
 BASELINE = "baseline:"
 FINALIST = "finalist:"
 WINNER = "winner"
+EVALUATIONS = (
+    "SELECT id, recipe, protocol, item_set, status, fitness, reason, score, metrics, seconds, "
+    "proxy FROM evaluations"
+)
 
 
 class Record:
@@ -167,8 +172,10 @@ class Record:
             "WHERE recipe=? AND protocol=? AND item IN (SELECT value FROM json_each(?))",
             (recipe, protocol, json.dumps(list(items))),
         )
+        # Most items have one of a few sets of metrics: parsing each again is most of the time.
+        parse = cache(json.loads)
         return {
-            item: ItemResult(item, score, json.loads(metrics), completion, tokens, reason)
+            item: ItemResult(item, score, parse(metrics), completion, tokens, reason)
             for item, score, metrics, completion, tokens, reason in cursor
         }
 
@@ -182,27 +189,19 @@ class Record:
 
     def evaluation(self, number: int, *, with_items: bool = False) -> Evaluation:
         """Return an evaluation by its number, with or without the result of every item."""
-        row = self._connection.execute(
-            "SELECT recipe, protocol, item_set, status, fitness, reason, score, metrics, seconds, "
-            "proxy FROM evaluations WHERE id=?",
-            (number,),
-        ).fetchone()
-        ids = self.items(row[2]) if with_items and row[3] == "ok" else ()
-        found = self.results(row[0], row[1], ids) if ids else {}
-        return Evaluation(
-            recipe=row[0],
-            protocol=row[1],
-            item_set=row[2],
-            status=row[3],
-            fitness=row[4],
-            reason=row[5],
-            score=row[6],
-            metrics=json.loads(row[7]),
-            seconds=json.loads(row[8]),
-            results=tuple(found[item] for item in ids),
-            weights=self.weights(row[2]) if ids else (),
-            proxy=bool(row[9]),
-        )
+        row = self._connection.execute(f"{EVALUATIONS} WHERE id=?", (number,)).fetchone()
+        found = _evaluation(row[1:])
+        ids = self.items(found.item_set) if with_items and found.status == "ok" else ()
+        if not ids:
+            return found
+        results = self.results(found.recipe, found.protocol, ids)
+        weights = self.weights(found.item_set)
+        return replace(found, results=tuple(results[item] for item in ids), weights=weights)
+
+    def evaluations(self) -> dict[int, Evaluation]:
+        """Return every evaluation by its number, in order, without the results of items."""
+        cursor = self._connection.execute(f"{EVALUATIONS} ORDER BY id")
+        return {row[0]: _evaluation(row[1:]) for row in cursor}
 
     def generation(self, stage: str, generation: int) -> tuple[CandidateRecord, ...]:
         """Return the candidates of one generation in order; empty if it was not asked yet."""
@@ -323,3 +322,19 @@ class Record:
                 phases[phase] = phases.get(phase, 0.0) + value
         phases["other"] = max(0.0, float(total) - sum(phases.values()))
         return phases
+
+
+def _evaluation(row: Sequence[Any]) -> Evaluation:
+    """Return an evaluation as its row says, without the results of items."""
+    return Evaluation(
+        recipe=row[0],
+        protocol=row[1],
+        item_set=row[2],
+        status=row[3],
+        fitness=row[4],
+        reason=row[5],
+        score=row[6],
+        metrics=json.loads(row[7]),
+        seconds=json.loads(row[8]),
+        proxy=bool(row[9]),
+    )

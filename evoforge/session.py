@@ -13,26 +13,30 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from evoforge import __version__, config
 from evoforge.baseline import baselines
-from evoforge.errors import ConfigError, JournalError, MergeError
+from evoforge.errors import ConfigError, MergeError
 from evoforge.evaluator.base import Evaluator
 from evoforge.evolve import Evolution, Winner
 from evoforge.executor.base import Executor, Job
 from evoforge.export import export
 from evoforge.journal import Journal
+from evoforge.materials import check_items, check_sources, hashes
 from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.models.pool import Pool
 from evoforge.models.preflight import preflight
-from evoforge.models.weights import differing
 from evoforge.path import hops
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import FILE, WINNER, Evaluation, Record
 from evoforge.report import card, examples, plots, preflight_table, result, table
+from evoforge.report.html import run_page
 from evoforge.rounding import rounding
+from evoforge.showcase import questions
 from evoforge.stage import Stage, check_options
+from evoforge.start import Start, Starts, recorded, starts
 from evoforge.task.base import Task
 from evoforge.tracker.base import Status, Trackers
 
@@ -55,10 +59,15 @@ class Parts:
     executor: Executor
     trackers: Trackers
     evaluator: Evaluator
+    starts: Starts
 
 
-def assemble(cfg: Mapping[str, Any]) -> Parts:
+def assemble(cfg: Mapping[str, Any], known: Starts | None = None) -> Parts:
     """Build every part of a run; nothing is written.
+
+    Args:
+        cfg: the whole configuration.
+        known: where the searches start, of a run that goes on; None to find it.
 
     Raises:
         ConfigError: an option or a source is not usable.
@@ -73,7 +82,10 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
     merger = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models"))
     pool = merger.pool
     check_options(cfg["stages"], [phase.name for phase in merger.phases])
-    stages = tuple(_stage(cfg, phase, task, limits) for phase in merger.phases)
+    begin = starts(cfg["start"], merger, cfg["seed"]) if known is None else known
+    stages = tuple(
+        _stage(cfg, phase, task, limits, begin.get(phase.name, ())) for phase in merger.phases
+    )
     evaluator = config.build(cfg["evaluator"], "evaluator", task=task, pool=pool)
     mergers = Mergers(pool)
 
@@ -86,14 +98,21 @@ def assemble(cfg: Mapping[str, Any]) -> Parts:
         merger=merger,
         pool=pool,
         stages=stages,
-        baselines=baselines(merger, cfg["seed"]),
+        baselines=baselines(merger, cfg["seed"], stages[0].optimizer.space.init),
         executor=config.build(cfg["executor"], "executor", evaluate=evaluate),
         trackers=Trackers(trackers),
         evaluator=evaluator,
+        starts=begin,
     )
 
 
-def _stage(cfg: Mapping[str, Any], phase: Phase, task: Task, limits: Mapping[str, Any]) -> Stage:
+def _stage(
+    cfg: Mapping[str, Any],
+    phase: Phase,
+    task: Task,
+    limits: Mapping[str, Any],
+    begin: Sequence[Start],
+) -> Stage:
     """Build one search with its share of the budget."""
     budget = config.build({"_target_": "evoforge.stage.Budget", **limits}, "budget")
     facts = {
@@ -102,6 +121,7 @@ def _stage(cfg: Mapping[str, Any], phase: Phase, task: Task, limits: Mapping[str
         "metric": task.metric,
         "direction": "max" if task.higher_is_better else "min",
         "run": dict(limits),
+        **({"starts": [start.text for start in begin]} if begin else {}),
     }
     fitness = config.build(_node(cfg, phase, "fitness"), "fitness", items=task.items("search"))
     if fitness.uses_proxy and task.proxy is None:
@@ -109,10 +129,13 @@ def _stage(cfg: Mapping[str, Any], phase: Phase, task: Task, limits: Mapping[str
             f"this fitness asks a cheaper proxy first, and {task.name} has none; set task.proxy, "
             "or another fitness"
         )
+    space = phase.merger.space
+    if begin:
+        space = space.starting(np.stack([start.genome for start in begin]))
     return Stage(
         phase.name,
         phase.merger,
-        config.build(_node(cfg, phase, "optimizer"), "optimizer", space=phase.merger.space),
+        config.build(_node(cfg, phase, "optimizer"), "optimizer", space=space),
         fitness,
         budget.part(phase.done, phase.share),
         facts,
@@ -171,15 +194,21 @@ def run(
             refused = _restore(cfg, journal)
         else:
             if parts is None:
-                parts = assemble(cfg)
-                _check_items(parts, journal)
-                _check_sources(parts, journal)
+                parts = assemble(cfg, _starts(record))
+                check_items(parts.task, journal.record)
+                check_sources(parts.pool, journal.record)
             refused = _work(cfg, parts, journal, started)
         _show(journal)
         if refused is not None:
             raise refused
     finally:
         journal.close()
+
+
+def _starts(record: Record) -> Starts:
+    """Return where the searches of a run started, which is not looked for again."""
+    found = result.fact(record, "starts")
+    return {} if found is None else recorded(found)
 
 
 def _last_is_over(record: Record) -> bool:
@@ -210,37 +239,6 @@ def _look(parts: Parts) -> None:
     Console().print(preflight_table.table(found))
 
 
-def _check_items(parts: Parts, journal: Journal) -> None:
-    """Refuse to go on with other items than the run was started with."""
-    if journal.record.meta("items") != parts.task.items_hash:
-        raise JournalError(
-            f"the items of {parts.task.name} are not those that {journal.folder} was started "
-            "with; restore the data, or start a new run in another folder"
-        )
-
-
-def _check_sources(parts: Parts, journal: Journal) -> None:
-    """Refuse to go on with other weights than the run was started with; name the first tensor."""
-    recorded = result.fact(journal.record, "tensors") or {}
-    for name, hashes in _hashes(parts.pool).items():
-        changed = differing(hashes, recorded.get(name, {}))
-        if changed:
-            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-            raise JournalError(
-                f"the weights of {name} are not those that {journal.folder} was started "
-                f"with ({changed[0]}{more}); restore them, or start a new run in another folder"
-            )
-
-
-def _hashes(pool: Pool) -> dict[str, dict[str, str]]:
-    """Return the content hash of each tensor, by source: all that the models of a run hold."""
-    found = {source.name: source.hashes for source in pool.members}
-    if pool.vision is not None:
-        name = pool.vision.source.name
-        found[name] = found[name] | pool.vision.hashes
-    return found
-
-
 def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
     """Make again what someone deleted from a complete run."""
     folder, record = journal.folder, journal.record
@@ -251,8 +249,8 @@ def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
         _draw(record)
     if (folder / "model").is_dir():
         return None
-    parts = assemble(cfg)
-    _check_sources(parts, journal)
+    parts = assemble(cfg, _starts(record))
+    check_sources(parts.pool, journal.record)
     return _export(parts, journal, Winner(recipe, Mergers(parts.pool).build(recipe)))
 
 
@@ -323,7 +321,8 @@ def _export(parts: Parts, journal: Journal, winner: Winner) -> MergeError | None
 
 
 def _show(journal: Journal) -> None:
-    """Print the outcome, from whatever the journal holds."""
+    """Print the outcome and write its page, from whatever the journal holds."""
+    run_page.write(journal.record)
     Console().print(table.summary(journal.record, result.write(journal.record)))
 
 
@@ -337,9 +336,11 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "stages": canonical([stage.name for stage in parts.stages]),
         "versions": canonical({"evoforge": __version__, **{n: version(n) for n in LIBRARIES}}),
         "sources": canonical([source.facts for source in parts.pool.members]),
-        "tensors": canonical(_hashes(parts.pool)),
+        "tensors": canonical(hashes(parts.pool)),
         "items": parts.task.items_hash,
         "protocol": canonical(parts.task.told),
+        "questions": canonical(questions(parts.task.items("test") if cfg["examples"] else ())),
+        "starts": canonical({name: [s.facts for s in all_] for name, all_ in parts.starts.items()}),
     }
 
 

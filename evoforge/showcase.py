@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 from PIL import Image
 
@@ -92,6 +93,11 @@ def examples(items: Sequence[Item]) -> list[Example]:
         )
         for item in items
     ]
+
+
+def questions(items: Sequence[Item]) -> dict[str, list[Any]]:
+    """Return the question of each item and what would be right, by its id."""
+    return {item.id: [item.question, list(gold(item))] for item in items}
 
 
 def gold(item: Item) -> tuple[str, ...]:

@@ -67,7 +67,8 @@ class Stage:
         facts: what else trackers and reports should know.
 
     Raises:
-        ConfigError: the budget is not enough for one generation.
+        ConfigError: the budget is not enough for one generation, or a generation is too small for
+            what is asked first.
     """
 
     name: str
@@ -79,6 +80,12 @@ class Stage:
 
     def __post_init__(self) -> None:
         limit, population = self.budget.evaluations, self.optimizer.population
+        given = len(self.optimizer.space.given)
+        if given > population:
+            raise ConfigError(
+                f"population must be at least {given}, as many as the search has starts, got "
+                f"{population}; set optimizer.population, or name fewer in start"
+            )
         if limit is not None and limit < population:
             share = "" if self.name == "search" else f" as the share of the search {self.name}"
             raise ConfigError(

@@ -1,6 +1,6 @@
 """Toy data for all tests: pico models of a few thousand weights, and pools of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from evoforge.models.pool import Pool, open_pool
+from tests.forked import Forks
 
 ROOT = Path(__file__).parents[1]
 CHARACTERS = "0123456789+-=. ?abcdefghijklmnopqrstuvwxyzABCDEFあいうえお答質問は:\n"
@@ -115,6 +116,14 @@ def vlms(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, 
         return made[family]
 
     return give
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Return what runs programs without waiting for their imports."""
+    made = Forks()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,13 @@
+from functools import partial
+
+import numpy as np
 import torch
 
 from evoforge.baseline import baselines
 from evoforge.merge.base import Mergers
 from evoforge.merge.dfs import Dfs
 from evoforge.merge.ties import Ties
+from evoforge.merge.ties_dfs import TiesDfs
 from tests.conftest import open_pico
 from tests.loop import WEIGHT
 
@@ -23,6 +27,15 @@ def test_the_seed_is_that_of_the_masks(pool):
     merger = Ties(pool, weight=WEIGHT)
     found = [baselines(merger, seed)["unoptimised_dare_ties"].hash for seed in (0, 1)]
     assert found[0] != found[1]
+
+
+def test_a_search_that_starts_elsewhere_has_its_starting_point_there(pool):
+    merger = Ties(pool, weight=WEIGHT)
+    start = np.array([0.1, 0.2, 0.3])
+    assert baselines(merger, start=start)["start_point"] == merger.recipe(start)
+    hybrid = TiesDfs(pool, ps=lambda p: merger, dfs=partial(Dfs, sources=["b"]))
+    assert baselines(hybrid, start=start)["start_point"] == merger.recipe(start)
+    assert baselines(hybrid, start=merger.space.init) == baselines(hybrid)
 
 
 def test_of_models_that_do_not_fit_only_those_that_can_answer_are_scored(save_pico, caplog):

@@ -1,6 +1,10 @@
-import pytest
+import os
+from pathlib import Path
 
-from evoforge.config import build, check_unchanged, flat
+import pytest
+from omegaconf import OmegaConf
+
+from evoforge.config import Sweep, build, check_unchanged, flat
 from evoforge.errors import ConfigError, JournalError
 from evoforge.space import Param, Space
 from tests.conftest import ROOT
@@ -65,6 +69,34 @@ def test_other_options_on_resume_are_refused_with_the_difference(tmp_path):
 
 def test_a_larger_budget_on_resume_is_welcome(tmp_path):
     check_unchanged('{"budget":{"evaluations":10}}', {"budget": {"evaluations": 20}}, tmp_path)
+
+
+def test_a_run_of_a_version_without_an_option_goes_on(tmp_path):
+    check_unchanged('{"seed":0}', {"seed": 0, "start": []}, tmp_path)
+    with pytest.raises(JournalError, match=r"start: \[\] -> \['soup'\]"):
+        check_unchanged('{"seed":0}', {"seed": 0, "start": ["soup"]}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "given", "threads"),
+    [
+        ("hydra._internal.core_plugins.basic_launcher.BasicLauncher", None, None),
+        ("hydra_plugins.x.submitit_launcher.LocalLauncher", None, "1"),
+        ("hydra_plugins.x.submitit_launcher.LocalLauncher", "4", "4"),
+        ("hydra_plugins.x.submitit_launcher.SlurmLauncher", None, None),
+    ],
+)
+def test_runs_that_all_start_at_once_take_a_thread_each(monkeypatch, launcher, given, threads):
+    monkeypatch.setattr(Sweep, "folder", None)
+    monkeypatch.setattr(Sweep, "detached", False)
+    monkeypatch.setenv("OMP_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    cfg = {"hydra": {"sweep": {"dir": "several"}, "launcher": {"_target_": launcher}}}
+    Sweep().on_multirun_start(OmegaConf.create(cfg))
+    assert os.environ.get("OMP_NUM_THREADS") == threads
+    assert Path("several") == Sweep.folder
+    assert Sweep.detached == launcher.endswith("LocalLauncher")
 
 
 def test_flat_names_every_option_in_full():

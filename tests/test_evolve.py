@@ -1,8 +1,5 @@
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -92,13 +89,16 @@ def test_another_seed_gives_another_search(pico, tmp_path):
     assert first != second
 
 
-def killed(pico, folder, commits, *schedule):
-    """Do a run that kills itself after so many commits."""
+@pytest.fixture
+def killed(forks, pico):
+    """Return what does a run that kills itself after so many commits."""
     models = ",".join(map(str, pico.values()))
-    command = [sys.executable, str(LOOP), models, str(folder), str(commits), *schedule]
-    env = {**os.environ, "PYTHONPATH": str(LOOP.parents[1])}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+
+    def do(folder, commits, *schedule):
+        done = forks.run([str(LOOP), models, str(folder), str(commits), *schedule])
+        assert done.returncode == -signal.SIGKILL, done.stderr
+
+    return do
 
 
 def finished(pico, folder, **options):
@@ -110,8 +110,10 @@ def finished(pico, folder, **options):
 
 
 @pytest.mark.parametrize("commits", [3, 9, 17, 30, 38, 50])
-def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_journal(pico, tmp_path, commits):
-    killed(pico, tmp_path / "killed", commits)
+def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_journal(
+    killed, pico, tmp_path, commits
+):
+    killed(tmp_path / "killed", commits)
     resumed, whole = (finished(pico, tmp_path / name) for name in ("killed", "whole"))
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
     assert resumed.evaluator.evaluated < whole.evaluator.evaluated
@@ -120,8 +122,8 @@ def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_journal(pico, tmp_
 # 12 candidates and 3 generations a stage after 9 baselines and a stage's beginning: the first
 # search, its selection, the second search, its selection.
 @pytest.mark.parametrize("commits", [15, 26, 35, 48])
-def test_two_searches_killed_in_either_end_with_the_same_journal(pico, tmp_path, commits):
-    killed(pico, tmp_path / "killed", commits, "sequential")
+def test_two_searches_killed_in_either_end_with_the_same_journal(killed, pico, tmp_path, commits):
+    killed(tmp_path / "killed", commits, "sequential")
     for name in ("killed", "whole"):
         finished(pico, tmp_path / name, schedule="sequential")
     assert content(tmp_path / "killed") == content(tmp_path / "whole")

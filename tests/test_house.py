@@ -11,15 +11,16 @@ PACKAGE = ROOT / "evoforge"
 # A room may import rooms of lower layers only; rooms of one layer do not know each other.
 LAYERS = [
     {"errors", "filesystem", "schema", "origin"},
-    {"space", "recipe", "path", "zoo", "mergekit_yaml", "locked"},
+    {"space", "recipe", "path", "pareto", "zoo", "mergekit_yaml", "locked"},
     {"models", "candidate", "task", "config", "evaluation"},
     {"record"},
     {"journal", "showcase"},
     {"merge", "optimizer", "fitness", "evaluator", "executor", "tracker"},
     {"stage", "judging", "mergekit_writer", "rounding", "measured"},
     {"finalists"},
-    {"evolve", "baseline", "report", "export", "relog"},
+    {"evolve", "baseline", "start", "materials", "report", "export", "relog", "workspace"},
     {"session", "mergekit"},
+    {"pick"},
 ]
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 # In these groups an option is a module of the same name.

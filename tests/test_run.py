@@ -1,7 +1,6 @@
 """`python run.py` as a user meets it: whole runs, mistakes, interruptions, sweeps."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 from evoforge.journal import Journal
 from evoforge.record import FILE, Record
 from tests.conftest import ROOT
+from tests.forked import environment
 
 SMALL = [
     "models=mine",
@@ -31,14 +31,13 @@ SMALL = [
 @pytest.fixture
 def command(tmp_path, pico):
     """Return the beginning of a command that runs pico models, from a folder of its own."""
-    (tmp_path / "own" / "models").mkdir(parents=True)
-    write_models(tmp_path, {name: str(path) for name, path in pico.items()})
-    return [sys.executable, str(ROOT / "run.py"), "--config-dir", str(tmp_path / "own")]
+    return own_models(tmp_path, pico)
 
 
-def write_models(tmp_path, paths):
+def own_models(folder, paths):
+    (folder / "own" / "models").mkdir(parents=True)
     sources = {
-        name: {"path": path, "role": "base" if name == "base" else "source"}
+        name: {"path": str(path), "role": "base" if name == "base" else "source"}
         for name, path in paths.items()
     }
     content = {
@@ -48,18 +47,29 @@ def write_models(tmp_path, paths):
         "dtype": "auto",
         "ignore": [],
     }
-    (tmp_path / "own" / "models" / "mine.yaml").write_text(json.dumps(content))
+    (folder / "own" / "models" / "mine.yaml").write_text(json.dumps(content))
+    return [sys.executable, str(ROOT / "run.py"), "--config-dir", str(folder / "own")]
 
 
-def environment():
-    quiet = {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "HF_HUB_OFFLINE": "1"}
-    return {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"} | quiet
+@pytest.fixture(scope="module")
+def do(forks):
+    """Return what runs a command to its end, in a process of its own."""
+    return lambda command, *overrides, cwd: forks.run([*command[1:], *overrides], cwd)
 
 
-def do(command, *overrides, cwd):
-    return subprocess.run(
-        [*command, *overrides], cwd=cwd, env=environment(), capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def finished(do, pico, tmp_path_factory):
+    """The folder of a small run that is complete."""
+    root = tmp_path_factory.mktemp("finished")
+    found = do(own_models(root, pico), *SMALL, "tracker=[]", cwd=root)
+    assert found.returncode == 0, found.stderr
+    return root / found.stdout.splitlines()[-1]
+
+
+@pytest.fixture
+def complete(finished, tmp_path):
+    """A copy of the folder of a complete run."""
+    return shutil.copytree(finished, tmp_path / "complete")
 
 
 def test_help_answers_without_importing_torch(tmp_path):
@@ -71,7 +81,7 @@ def test_help_answers_without_importing_torch(tmp_path):
     assert not [line for line in found.stderr.splitlines() if line.endswith((" torch", "wandb"))]
 
 
-def test_a_run_ends_with_result_pictures_model_and_its_folder(command, tmp_path):
+def test_a_run_ends_with_result_pictures_model_and_its_folder(do, command, tmp_path):
     found = do(command, *SMALL, cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     folder = tmp_path / found.stdout.splitlines()[-1]
@@ -97,7 +107,7 @@ def test_a_run_ends_with_result_pictures_model_and_its_folder(command, tmp_path)
     assert list((folder / "wandb").glob("offline-run-*/run-*.wandb"))
 
 
-def test_a_run_over_paths_ends_with_a_plain_model_and_a_picture_of_the_path(command, tmp_path):
+def test_a_run_over_paths_ends_with_a_plain_model_and_a_picture_of_the_path(do, command, tmp_path):
     found = do(command, *SMALL, "merge=dfs", "merge.sources=[a,b]", "tracker=[]", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     folder = tmp_path / found.stdout.splitlines()[-1]
@@ -114,7 +124,7 @@ def test_a_run_over_paths_ends_with_a_plain_model_and_a_picture_of_the_path(comm
     assert (folder / "path.png").stat().st_size > 10_000
 
 
-def test_a_run_of_two_searches_is_one_journal_and_one_report(command, tmp_path):
+def test_a_run_of_two_searches_is_one_journal_and_one_report(do, command, tmp_path):
     hybrid = ["merge=ties_dfs", "merge.dfs.sources=[b]", "tracker=console"]
     found = do(command, *SMALL, *hybrid, "budget.evaluations=16", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
@@ -174,6 +184,8 @@ MISTAKES = {
         ["merge=ties_dfs", "merge.share=0.2"],
         "at least one generation of 4, got 1 as the share of the search ps; set budget",
     ),
+    "misspelled start": (["start=[sopu]"], "got 'sopu' (did you mean soup?); set start"),
+    "nothing to start from": (["start=[{run: nowhere}]"], "there is no run in nowhere"),
     "nothing to resume": (["resume=nowhere"], "there is no run in nowhere"),
 }
 
@@ -189,12 +201,12 @@ def check_mistake(found, tmp_path, sentence):
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_sentence_and_leaves_nothing(command, tmp_path, mistake):
+def test_a_mistake_is_one_sentence_and_leaves_nothing(do, command, tmp_path, mistake):
     overrides, sentence = MISTAKES[mistake]
     check_mistake(do(command, *SMALL, *overrides, cwd=tmp_path), tmp_path, sentence)
 
 
-def test_a_corrupt_weight_file_is_one_sentence(command, tmp_path, pico):
+def test_a_corrupt_weight_file_is_one_sentence(do, command, tmp_path, pico):
     broken = tmp_path / "broken"
     broken.mkdir()
     for path in pico["a"].iterdir():
@@ -204,27 +216,27 @@ def test_a_corrupt_weight_file_is_one_sentence(command, tmp_path, pico):
     check_mistake(found, tmp_path, "model.safetensors is not a readable safetensors file")
 
 
-def test_models_that_do_not_fit_are_one_sentence(command, tmp_path, save_pico):
+def test_models_that_do_not_fit_are_one_sentence(do, command, tmp_path, save_pico):
     other = save_pico("other", seed=5, num_hidden_layers=3)
     found = do(command, *SMALL, f"models.sources.a.path={other}", cwd=tmp_path)
     check_mistake(found, tmp_path, "a does not fit base: num_hidden_layers is 3 against 4")
 
 
-def test_models_whose_layers_cannot_share_a_path_are_one_sentence(command, tmp_path, save_pico):
+def test_models_whose_layers_cannot_share_a_path_are_one_sentence(do, command, tmp_path, save_pico):
     other = save_pico("other", seed=5, hidden_size=24)
     overrides = ["merge=dfs", f"models.sources.b.path={other}"]
     found = do(command, *SMALL, *overrides, cwd=tmp_path)
     check_mistake(found, tmp_path, "b cannot share a path with a: hidden_size is 24 against 16")
 
 
-def test_an_output_folder_that_cannot_be_written_is_one_sentence(command, tmp_path):
+def test_an_output_folder_that_cannot_be_written_is_one_sentence(do, command, tmp_path):
     (tmp_path / "file").write_text("")
     found = do(command, *SMALL, f"hydra.run.dir={tmp_path}/file/run", cwd=tmp_path)
     check_mistake(found, tmp_path, "cannot use")
     assert "set hydra.run.dir" in found.stderr
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(command, tmp_path):
+def test_a_folder_that_holds_something_else_is_left_alone(do, command, tmp_path):
     (tmp_path / "run" / "model").mkdir(parents=True)
     (tmp_path / "run" / "model" / "precious").write_text("mine")
     found = do(command, *SMALL, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
@@ -232,7 +244,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(command, tmp_path):
     assert (tmp_path / "run" / "model" / "precious").read_text() == "mine"
 
 
-def test_weights_that_are_not_finite_are_one_sentence(command, tmp_path, pico):
+def test_weights_that_are_not_finite_are_one_sentence(do, command, tmp_path, pico):
     from safetensors.torch import load_file, save_file
 
     broken = tmp_path / "broken"
@@ -244,19 +256,17 @@ def test_weights_that_are_not_finite_are_one_sentence(command, tmp_path, pico):
     check_mistake(found, tmp_path, "a has values in model.norm.weight that are not finite")
 
 
-def test_a_damaged_journal_is_one_sentence(command, tmp_path):
-    first = do(command, *SMALL, "tracker=[]", cwd=tmp_path)
-    folder = Path(first.stdout.splitlines()[-1])
-    content = bytearray((folder / FILE).read_bytes())
+def test_a_damaged_journal_is_one_sentence(do, command, complete, tmp_path):
+    content = bytearray((complete / FILE).read_bytes())
     content[3 * 4096 : 9 * 4096] = b"\xa5" * (6 * 4096)
-    (folder / FILE).write_bytes(content)
-    found = do(command, f"resume={folder}", cwd=tmp_path)
+    (complete / FILE).write_bytes(content)
+    found = do(command, f"resume={complete}", cwd=tmp_path)
     assert found.returncode == 2
     assert "Traceback" not in found.stderr
     assert "is damaged" in found.stderr
 
 
-def test_a_folder_in_use_is_one_sentence(command, tmp_path):
+def test_a_folder_in_use_is_one_sentence(do, command, tmp_path):
     journal = Journal.create(tmp_path / "run", {"config": "{}", "overrides": "[]"})
     found = do(command, *SMALL, f"resume={tmp_path}/run", cwd=tmp_path)
     journal.close()
@@ -301,7 +311,7 @@ def _searching(folder):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_says_how_to_go_on_and_does(command, tmp_path, number, code):
+def test_an_interrupted_run_says_how_to_go_on_and_does(do, command, tmp_path, number, code):
     folder = tmp_path / "run"
     returned, _, err = interrupt(command, folder, number, tmp_path)
     assert returned == code, err
@@ -319,21 +329,16 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(command, tmp_path, number
     assert Record.open(folder).finished
 
 
-def test_a_complete_run_resumed_shows_its_result_again(command, tmp_path):
-    first = do(command, *SMALL, "tracker=[]", cwd=tmp_path)
-    folder = Path(first.stdout.splitlines()[-1])
-    again = do(command, f"resume={folder}", cwd=tmp_path)
+def test_a_complete_run_resumed_shows_its_result_again(do, command, complete, tmp_path):
+    again = do(command, f"resume={complete}", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "is complete already" in again.stderr
-    assert again.stdout.splitlines()[-1] == str(folder)
+    assert again.stdout.splitlines()[-1] == str(complete)
 
 
-def test_what_was_deleted_from_a_complete_run_is_made_again(command, tmp_path):
+def test_what_was_deleted_from_a_complete_run_is_made_again(do, command, complete, tmp_path):
     # A folder whose name Hydra would read as its own syntax, as those of sweeps.
-    folder = tmp_path / "a=1,b='2' c"
-    escaped = str(folder).replace("'", "\\'")
-    first = do(command, *SMALL, "tracker=[]", f"hydra.run.dir='{escaped}'", cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
+    folder = complete.rename(tmp_path / "a=1,b='2' c")
     weights = (folder / "model" / "model.safetensors").read_bytes()
     shutil.rmtree(folder / "model")
     (folder / "result.json").unlink()
@@ -345,23 +350,19 @@ def test_what_was_deleted_from_a_complete_run_is_made_again(command, tmp_path):
     assert (folder / "fitness.png").is_file()
 
 
-def test_more_budget_for_a_complete_run_is_refused(command, tmp_path):
-    first = do(command, *SMALL, "tracker=[]", cwd=tmp_path)
-    folder = Path(first.stdout.splitlines()[-1])
-    found = do(command, f"resume={folder}", "budget.evaluations=16", cwd=tmp_path)
+def test_more_budget_for_a_complete_run_is_refused(do, command, complete, tmp_path):
+    found = do(command, f"resume={complete}", "budget.evaluations=16", cwd=tmp_path)
     assert found.returncode == 2
     assert "budget.evaluations: 8 -> 16" in found.stderr
 
 
-def test_resume_in_another_folder_is_refused(command, tmp_path):
-    first = do(command, *SMALL, "tracker=[]", cwd=tmp_path)
-    folder = Path(first.stdout.splitlines()[-1])
-    found = do(command, f"resume={folder}", f"hydra.run.dir={tmp_path}/other", cwd=tmp_path)
+def test_resume_in_another_folder_is_refused(do, command, complete, tmp_path):
+    found = do(command, f"resume={complete}", f"hydra.run.dir={tmp_path}/other", cwd=tmp_path)
     assert found.returncode == 2
     assert "leave out hydra.run.dir and sweeps" in found.stderr
 
 
-def test_a_mistake_in_one_run_of_a_sweep_is_told_and_the_others_run(command, tmp_path):
+def test_a_mistake_in_one_run_of_a_sweep_is_told_and_the_others_run(do, command, tmp_path):
     sweep = ["-m", *SMALL, "tracker=[]", "seed=-1,0", "hydra.sweep.dir=several"]
     found = do(command, *sweep, cwd=tmp_path)
     assert found.returncode == 2
@@ -371,7 +372,15 @@ def test_a_mistake_in_one_run_of_a_sweep_is_told_and_the_others_run(command, tmp
     assert (tmp_path / "several" / "1" / "result.json").is_file()
 
 
-def test_an_empty_journal_of_a_killed_process_does_not_break_a_sweep(command, tmp_path):
+def test_a_run_of_a_sweep_stays_inside_the_sweeps_folder(do, command, tmp_path):
+    sweep = ["-m", *SMALL, "tracker=[]", "hydra.sweep.dir=several", "hydra.sweep.subdir=../evil"]
+    found = do(command, *sweep, cwd=tmp_path)
+    assert found.returncode == 2
+    assert "evil is not inside several; set hydra.sweep.subdir to a name" in found.stderr
+    assert not (tmp_path / "evil").exists()
+
+
+def test_an_empty_journal_of_a_killed_process_does_not_break_a_sweep(do, command, tmp_path):
     root = tmp_path / "outputs" / "sweeps" / "population_size"
     (root / "population=4,seed=0").mkdir(parents=True)
     (root / "population=4,seed=0" / FILE).touch()
@@ -380,7 +389,7 @@ def test_an_empty_journal_of_a_killed_process_does_not_break_a_sweep(command, tm
     assert found.returncode == 0, found.stderr
 
 
-def test_a_sweep_compares_its_runs_and_skips_what_is_finished(command, tmp_path):
+def test_a_sweep_compares_its_runs_and_skips_what_is_finished(do, command, tmp_path):
     sweep = [*SMALL, "+sweep=population_size", "optimizer.population=4,8", "seed=0", "tracker=[]"]
     first = do(command, *sweep, cwd=tmp_path)
     assert first.returncode == 0, first.stderr

@@ -67,8 +67,10 @@ def test_a_path_that_may_not_be_exported_leaves_a_complete_run(run, tmp_path, mo
 def test_a_deleted_picture_of_the_path_is_drawn_again(run):
     folder = run()
     (folder / "path.png").unlink()
+    (folder / "report.html").unlink()
     run()
     assert (folder / "path.png").is_file()
+    assert (folder / "report.html").is_file()
 
 
 def test_the_page_of_examples_is_written_and_made_again(run):

@@ -7,7 +7,7 @@ from PIL import Image
 from evoforge.journal import Journal
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import Evaluation, Example, ItemResult, Record, item_set_hash
-from evoforge.showcase import Answer, examples, gold, shown, thumbnail
+from evoforge.showcase import Answer, examples, gold, questions, shown, thumbnail
 from evoforge.task.base import Item
 from evoforge.task.picture import Picture
 
@@ -113,6 +113,11 @@ def test_nothing_is_shown_before_the_winner_was_tested(journal):
 )
 def test_gold_answers_are_texts(item, texts):
     assert gold(item) == texts
+
+
+def test_questions_are_kept_with_what_would_be_right():
+    items = [Item("i", "1+1=", answer_number=2.0), Item("j", "?", answers=("a", "b"))]
+    assert questions(items) == {"i": ["1+1=", ["2"]], "j": ["?", ["a", "b"]]}
 
 
 @pytest.mark.parametrize(

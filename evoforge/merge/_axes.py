@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from evoforge.errors import ConfigError
 from evoforge.models.layout import Granularity, groups, num_blocks
 
@@ -41,6 +43,22 @@ class Axes:
     def points(self, group: str) -> Mapping[str, float]:
         """Return the points that a group's numbers come from, each with its share."""
         return self._points[group]
+
+    def fit(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Return the numbers at the points that come nearest to those of the groups.
+
+        Args:
+            numbers: of each group.
+        """
+        smooth = [group for group, points in self._points.items() if group not in points]
+        found = {group: number for group, number in numbers.items() if group not in smooth}
+        if not smooth:
+            return found
+        points = list(dict.fromkeys(p for group in smooth for p in self._points[group]))
+        shares = [[self._points[group].get(point, 0.0) for point in points] for group in smooth]
+        wanted = np.array([numbers[group] for group in smooth])
+        best = np.linalg.lstsq(np.array(shares), wanted, rcond=None)[0]
+        return found | dict(zip(points, best.tolist(), strict=True))
 
 
 def _profile(layers: int, step: int) -> dict[str, dict[str, float]]:

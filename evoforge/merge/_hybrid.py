@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
+from evoforge.merge._encode import inner
 from evoforge.merge._options import options_of
 from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.merge.dfs import Dfs
@@ -76,6 +79,19 @@ class Hybrid(Merger):
         """Return the recipe of a joint genome: (dim,) float64 in [0, 1]."""
         weights = self.ps.space.dim
         return self.dfs.over(self.ps.recipe(genome[:weights])).recipe(genome[weights:])
+
+    def reads(self, recipe: Recipe) -> bool:
+        """Whether a recipe is a merge, or a path through one."""
+        return "path" not in recipe.content or inner(recipe) is not None
+
+    def encode(self, recipe: Recipe) -> Genome:
+        """Return the joint genome: of a merge and its path, or of a merge as it is."""
+        merge = inner(recipe)
+        if "path" not in recipe.content:
+            return np.concatenate([self.ps.encode(recipe), self.dfs.space.init])
+        if merge is None:
+            raise ConfigError("its path leads through no merge, and here paths do")
+        return np.concatenate([self.ps.encode(merge), self.dfs.encode(recipe)])
 
     def build(self, recipe: Recipe) -> Candidate:
         """Return the candidate of a recipe; nothing is computed yet."""

@@ -9,6 +9,7 @@ from itertools import pairwise
 from evoforge.candidate import SCALE_TARGETS, ScaleTarget, Walk
 from evoforge.errors import ConfigError
 from evoforge.merge._path import ATTENTION_OUT, MLP_OUT
+from evoforge.merge._placing import IN, OUT
 from evoforge.merge.base import Mergers
 from evoforge.merge.dfs import Dfs, path_recipe
 from evoforge.mergekit_yaml.document import Document, Reference
@@ -19,8 +20,6 @@ from evoforge.path import Hop, hops
 from evoforge.recipe import Recipe
 from evoforge.space import DECIMALS, Space
 
-# Genes of slots in the path, and of others: two standard deviations of 1/6 from one half.
-IN, OUT = 5 / 6, 1 / 6
 # How much a scale that was rounded may differ.
 ROUNDING = 1e-4
 

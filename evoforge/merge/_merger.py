@@ -40,6 +40,24 @@ class Merger(ABC):
         """Return the recipe of a genome: (dim,) float64 in [0, 1]."""
 
     @abstractmethod
+    def encode(self, recipe: Recipe) -> Genome:
+        """Return a genome of a recipe: the inverse of `recipe`, as far as there is one.
+
+        Also of recipes of other methods whose numbers mean the same. What does not fit into the
+        space is moved into it, with one warning.
+
+        Args:
+            recipe: of a kind that this merger `reads`.
+
+        Raises:
+            ConfigError: it says nothing to this merger, or a source of it is not in the pool.
+        """
+
+    def reads(self, recipe: Recipe) -> bool:
+        """Whether a recipe is of the kind that `encode` takes: here one without a path."""
+        return "path" not in recipe.content
+
+    @abstractmethod
     def build(self, recipe: Recipe) -> Candidate:
         """Return the candidate of a recipe; nothing is computed yet."""
 

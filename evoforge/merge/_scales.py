@@ -66,6 +66,16 @@ class Scales(ABC):
     def between(self, values: Values, path: Sequence[Slot]) -> list[float]:
         """Return the scale before each hop but the first, not yet kept off 0."""
 
+    def values(self, path: Sequence[Slot], scales: Sequence[float]) -> dict[str, float]:
+        """Return values of parameters that give hops these scales, as far as they can be told.
+
+        Args:
+            path: the slots of the hops.
+            scales: before each hop but the first.
+        """
+        del path, scales
+        return {}
+
     def of(self, values: Values, path: Sequence[Slot]) -> list[float]:
         """Return the scale before each hop of a path."""
         return [1.0, *map(self._off_zero, self.between(values, path))]
@@ -111,6 +121,11 @@ class PerHop(Scales):
         """Return the scale of each slot on the path."""
         return [values[f"{slot.name}.scale"] for slot in path[1:]]
 
+    def values(self, path: Sequence[Slot], scales: Sequence[float]) -> dict[str, float]:
+        """Return the scale of each slot on the path."""
+        names = [f"{slot.name}.scale" for slot in path[1:]]
+        return dict(zip(names, scales, strict=True))
+
 
 class Pair(Scales):
     """The paper's matrix W: one scale for each pair of layers, W_ij on the way from i to j."""
@@ -131,6 +146,11 @@ class Pair(Scales):
     def between(self, values: Values, path: Sequence[Slot]) -> list[float]:
         """Return W_ij of neighbours on the path."""
         return [values[self._name(a.layer, b.layer)] for a, b in pairwise(path)]
+
+    def values(self, path: Sequence[Slot], scales: Sequence[float]) -> dict[str, float]:
+        """Return W_ij of neighbours on the path; where a pair comes twice, its first scale."""
+        names = [self._name(a.layer, b.layer) for a, b in pairwise(path)]
+        return dict(zip(reversed(names), reversed(scales), strict=True))
 
 
 class LowRank(Scales):

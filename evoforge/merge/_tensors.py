@@ -12,6 +12,8 @@ import torch
 
 from evoforge.errors import ConfigError, MergeError
 from evoforge.merge._axes import Axes
+from evoforge.merge._encode import SHARED as SHARED
+from evoforge.merge._encode import Reader, bounded
 from evoforge.merge._engine import Engine
 from evoforge.merge._facts import check_facts, facts
 from evoforge.merge._finite import not_finite
@@ -25,8 +27,6 @@ from evoforge.space import DECIMALS, Genome, Range, Space
 
 # group -> source -> parameter -> number
 Values = Mapping[str, Mapping[str, Mapping[str, float]]]
-# Where the parameters of a group stand that belong to no source.
-SHARED = "*"
 CPU = torch.device("cpu")
 
 
@@ -92,7 +92,7 @@ class TensorMerger(Merger):
             [
                 given.param(f"{axis}.{source}.{key}")
                 for axis in self._axes.names
-                for source, ranges in self._columns.items()
+                for source, ranges in self.columns.items()
                 for key, given in ranges.items()
                 if not given.fixed
             ]
@@ -104,7 +104,7 @@ class TensorMerger(Merger):
         return tuple(source.name for source in self.pool.sources[int(self.from_first) :])
 
     @property
-    def _columns(self) -> dict[str, dict[str, Range]]:
+    def columns(self) -> dict[str, dict[str, Range]]:
         """The parameters of each source, and those that belong to none."""
         columns = dict.fromkeys(self.searched, self.ranges)
         return {**columns, SHARED: self.shared} if self.shared else columns
@@ -125,11 +125,23 @@ class TensorMerger(Merger):
             {
                 group: {
                     source: {key: value(group, source, key, given) for key, given in ranges.items()}
-                    for source, ranges in self._columns.items()
+                    for source, ranges in self.columns.items()
                 }
                 for group in self.groups
             }
         )
+
+    def encode(self, recipe: Recipe) -> Genome:
+        """Return the genome nearest to a recipe, of this method or one with the same numbers."""
+        values = Reader(self).values(recipe)
+        found = {}
+        for source, ranges in self.columns.items():
+            for key, given in ranges.items():
+                column = self._axes.fit({group: values[group][source][key] for group in values})
+                for axis, number in column.items():
+                    found[f"{axis}.{source}.{key}"] = (number, given.low, given.high)
+        numbers = bounded(found)
+        return self.space.encode({name: numbers[name] for name in self.space.names})
 
     def recipe_of(self, values: Values) -> Recipe:
         """Return the recipe of given numbers: group -> source -> parameter.

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
+from evoforge.merge._encode import inner as inner
 from evoforge.merge._merger import Merger as Merger
 from evoforge.merge._merger import Phase as Phase
 from evoforge.merge._part import Numbers as Numbers

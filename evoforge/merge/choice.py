@@ -75,6 +75,23 @@ class Choice(Merger):
         mine = [genome[places[name]] for name in chosen.space.names]
         return chosen.recipe(np.array(mine, dtype=np.float64))
 
+    def encode(self, recipe: Recipe) -> Genome:
+        """Return the genome of a recipe by its own method, else by the first that it fits."""
+        own = recipe.content["method"]
+        names = [own] if own in self.methods else [*self.methods]
+        for name in names:
+            try:
+                genes = self.methods[name].encode(recipe)
+            except ConfigError:
+                if name == names[-1]:
+                    raise
+                continue
+            break
+        merger = self.methods[name]
+        found = dict(zip(merger.space.names, genes, strict=True))
+        which = self.space.params[0].encode(name)
+        return np.array([which, *(found.get(p.name, p.start) for p in self.space.params[1:])])
+
     def build(self, recipe: Recipe) -> Candidate:
         """Return the candidate of a recipe; nothing is computed yet."""
         return self._mergers.build(recipe)

@@ -9,6 +9,7 @@ from evoforge.candidate import SCALE_TARGETS, Candidate, ScaleTarget
 from evoforge.errors import ConfigError
 from evoforge.merge._facts import facts
 from evoforge.merge._path import check_foldable
+from evoforge.merge._placing import genes, placed, renamed, tell_scales
 from evoforge.merge._scales import Scale, Slot, scales
 from evoforge.merge.base import Merger, Mergers
 from evoforge.models.pool import Pool
@@ -153,14 +154,35 @@ class Dfs(Merger):
 
     def recipe(self, genome: Genome) -> Recipe:
         """Return the recipe of a genome: (dim,) float64 in [0, 1]."""
+        return self.recipe_of(self._hops(genome))
+
+    def _hops(self, genome: Genome) -> list[Hop]:
         values = self.space.decode(genome)
         path = self._walked(genome[: len(self._slots)])
         found = self._scales.of(values, path)
-        hops = []
-        for slot, scale in zip(path, found, strict=True):
-            source, layer = self._layers[slot.layer]
-            hops.append(Hop(source, layer, scale))
-        return self.recipe_of(hops)
+        layers = (self._layers[slot.layer] for slot in path)
+        return [Hop(*layer, scale) for layer, scale in zip(layers, found, strict=True)]
+
+    def reads(self, recipe: Recipe) -> bool:
+        """Whether a recipe has a path."""
+        return "path" in recipe.content
+
+    def encode(self, recipe: Recipe) -> Genome:
+        """Return the genome of a path: each hop in the next slot that fits.
+
+        Scales that this way of scaling cannot be told to give are left at their start.
+        """
+        path = renamed(recipe.content, [*self.depths], MERGED, self.pool)
+        if self.max_hops is not None and len(path) > self.max_hops:
+            raise ConfigError(
+                f"its path has {len(path)} hops, here paths have {self.max_hops} at most; "
+                "set merge.max_hops"
+            )
+        slots = placed(path, self._slots, self._layers, self._end)
+        scales = self._scales.values(slots, [hop.scale for hop in path[1:]])
+        genome = genes(self.space.params, slots, scales)
+        tell_scales(path, self._hops(genome), recipe, self.scale_target)
+        return genome
 
     def _walked(self, genes: Genome) -> list[Slot]:
         """Return the slots of the path: the ends where they must be, and no more than allowed."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
+from evoforge.merge._encode import Reader, bounded
 from evoforge.merge._mergekit import Start, start
 from evoforge.merge._mergekit_path import FromPath, fixed_path
 from evoforge.merge.base import Merger, Mergers
@@ -87,6 +88,14 @@ class Mergekit(Merger):
     def recipe(self, genome: Genome) -> Recipe:
         """Return the recipe of a genome: (dim,) float64 in [0, 1]."""
         return self._inner.recipe(genome)
+
+    def encode(self, recipe: Recipe) -> Genome:
+        """Return the genome of a recipe around the file's numbers."""
+        return self._inner.encode(recipe)
+
+    def reads(self, recipe: Recipe) -> bool:
+        """Whether a recipe is of the kind that the file is."""
+        return self._inner.reads(recipe)
 
     def build(self, recipe: Recipe) -> Candidate:
         """Return the candidate of a recipe; nothing is computed yet."""
@@ -227,6 +236,21 @@ class Around(Merger):
                 for group, columns in self._begin.values.items()
             }
         )
+
+    def encode(self, recipe: Recipe) -> Genome:
+        """Return the genome of a recipe around the file's numbers."""
+        values = Reader(self._begin.merger).values(recipe)
+        params = {param.name: param for param in self.space.params}
+        found = {}
+        for group, columns in self._begin.values.items():
+            for source, column in columns.items():
+                for key, number in column.items():
+                    name = f"{group}.{source}.{key}"
+                    low, high = number, number
+                    if name in params:
+                        low, high = params[name].low, params[name].high
+                    found[name] = (values[group][source][key], low, high)
+        return self.space.encode(bounded(found))
 
     def build(self, recipe: Recipe) -> Candidate:
         """Return the candidate of a recipe; nothing is computed yet."""

@@ -4,28 +4,21 @@ Knows which genes stand for a few values only; does not know for what.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, counts, finite
+from evoforge.optimizer._restarts import RESTARTS, Progress, Regime, Restarts
+from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, Origin, counts, finite
 from evoforge.space import Genome, Space
 
-# Accuracy is a step function: ties and plateaus are no reason to give up.
-PATIENT = {"tolfun": 0, "tolfunhist": 0, "tolflatfitness": 10**9, "tolstagnation": 10**9, "tolx": 0}
-
 COVARIANCES = ("auto", "full", "diagonal")
+BOUNDS = ("transform", "penalty", "resample")
 # A full matrix of 500 genes is learned in thousands of evaluations; of 4,288 it takes 147 MB.
 FULL_UP_TO = 500
-
-# A hundredth of the last decimal of a parameter: below it pycma only loses precision.
-FINEST = 1e-8
-# Of a gene with few values, in steps between them: pycma's own bound for small spaces.
-COARSEST = 0.2
+# Of the first sigma: numbers that all spread less have nothing left to find.
+NARROW = 0.05
 
 
 class CmaEs(Optimizer):
@@ -34,15 +27,27 @@ class CmaEs(Optimizer):
     The defaults are the paper's: sigma 1/6 of each range and 4 + floor(3 ln n) genomes for n
     genes. Binary, integer and choice genes are integer variables to pycma: it asks for the middle
     of a value's share of [0, 1], and their spread never falls so low that other values die out.
+    Given starts are asked before anything is drawn; the first of them is the mean.
+
+    A run that has converged, or has not got better for a while, may be followed by another one
+    from a random place. The means at the end of all runs are recommended.
 
     Args:
         space: what is searched.
         population: genomes asked at a time; None for 4 + floor(3 ln n).
         sigma: first standard deviation, as a share of every parameter's range.
-        covariance: `full`, `diagonal` (linear in time and memory), or `auto`: diagonal above 500
-            genes.
+        covariance: `full`, `diagonal` (separable: linear in time and memory), or `auto`: diagonal
+            above 500 genes.
+        active: whether the worst genomes of a generation narrow the distribution where they lie.
+        bounds: what becomes of draws outside [0, 1]: `transform` folds them back smoothly;
+            `penalty` moves them to the bound and charges for the way; `resample` draws a genome
+            again, 100 / n times at most.
         integers: whether pycma is told which genes are binary, integer or choice; if not they
             are numbers that happen to fall on one side of a threshold.
+        restarts: `none`; `ipop`, each with twice the population; `bipop`, in turn with small
+            populations.
+        patience: generations without progress after which a run ends, at least 4; None for
+            10 + ceil(30 n / population).
         seed: of the random generator.
 
     Raises:
@@ -52,7 +57,9 @@ class CmaEs(Optimizer):
         Hansen 2016, The CMA Evolution Strategy: A Tutorial (arXiv 1604.00772); Ros 2008, A Simple
         Modification in CMA-ES Achieving Linear Time and Space Complexity (PPSN X), the diagonal;
         Marty 2024, LB+IC-CMA-ES: Two Simple Modifications of CMA-ES to Handle Mixed-Integer
-        Problems (PPSN XVIII), the integers.
+        Problems (PPSN XVIII), the integers; Hansen 2011, Injecting External Solutions Into CMA-ES
+        (arXiv 1110.4181), the given starts; Hansen 2009, A Method for Handling Uncertainty in
+        Evolutionary Optimization (IEEE TEC 13), the penalty. Restarts: see `_restarts`.
     """
 
     def __init__(
@@ -62,110 +69,119 @@ class CmaEs(Optimizer):
         population: int | None = None,
         sigma: float = 1 / 6,
         covariance: str = "auto",
+        active: bool = True,
+        bounds: str = "transform",
         integers: bool = True,
+        restarts: str = "none",
+        patience: int | None = None,
         seed: int = 0,
     ) -> None:
-        if population is not None and population < 3:
-            raise ConfigError(
-                f"population must be at least 3, got {population}; set optimizer.population"
-            )
-        if not 0 < sigma <= 1:
-            raise ConfigError(f"sigma must be in (0, 1], got {sigma}; set optimizer.sigma")
-        if covariance not in COVARIANCES:
-            raise ConfigError(
-                f"covariance must be one of {', '.join(COVARIANCES)}, got {covariance}; "
-                "set optimizer.covariance"
-            )
-        if not isinstance(integers, bool):
-            raise ConfigError(
-                f"integers must be true or false, got {integers!r}; set optimizer.integers"
-            )
+        _check_numbers(population, sigma, patience)
+        _check_choice("covariance", covariance, COVARIANCES)
+        _check_choice("bounds", bounds, BOUNDS)
+        _check_choice("restarts", restarts, RESTARTS)
+        _check_switch("integers", integers)
+        _check_switch("active", active)
         super().__init__(space, population or 4 + math.floor(3 * math.log(space.dim)))
-        # pycma does not search along one axis alone: a second one that means nothing goes along.
-        self._spare = np.ones(1 if space.dim == 1 else 0)
-        self._counts = np.append(counts(space) if integers else np.ones(space.dim), self._spare)
-        # pycma rounds to whole numbers: n values lie at 0 ... n - 1, in [-0.5, n - 0.5].
-        self._shift = np.where(self._counts > 1, 0.5, 0.0)
-        self._dice = np.random.RandomState(np.random.SeedSequence(seed).generate_state(4))
         large = space.dim > FULL_UP_TO
-        self._search = self._start(
-            sigma, seed, covariance == "diagonal" or (covariance == "auto" and large)
-        )
-
-    def _start(self, sigma: float, seed: int, diagonal: bool) -> Any:
-        import cma
-
-        start = np.append(self.space.init, self._spare / 2) * self._counts - self._shift
-        options: dict[str, Any] = {
-            **PATIENT,
-            "bounds": [0, 1],
-            "popsize": self.population,
-            "randn": _Normal(seed),
-            "seed": float("nan"),
-            "verbose": -9,
-            "maxiter": 10**9,
+        self._options: dict[str, Any] = {
+            "diagonal": covariance == "diagonal" or (covariance == "auto" and large),
+            "active": active,
+            "bounds": bounds,
+            "integers": integers,
         }
-        whole = np.flatnonzero(self._counts > 1)
-        if diagonal:
-            options["CMA_diagonal"] = True
-        if diagonal or len(whole):
-            options["minstd"] = np.where(self._counts > 1, self._least_spread(), FINEST)
-        if len(whole):
-            options |= {
-                "bounds": [(-self._shift).tolist(), (self._counts - self._shift).tolist()],
-                "CMA_stds": self._counts,
-                "integer_variables": whole.tolist(),
-            }
-        return cma.CMAEvolutionStrategy(start, sigma, options)
+        self._numbers = counts(space) == 1 if integers else np.ones(space.dim, bool)
+        self._sigma, self._patience, self._seed = sigma, patience, seed
+        # Seeds of runs count from 1 after a restart; 0 is where restarts themselves are drawn from.
+        self._places = np.random.default_rng([seed, 0, 1])
+        self._plan = (
+            None if restarts == "none" else Restarts(restarts, self.population, sigma, self._places)
+        )
+        self._waiting = space.given
+        self._ended: list[Genome] = []
+        self._begin(space.init, Regime(self.population, sigma))
 
-    def _least_spread(self) -> float:
-        """Return the least standard deviation of a gene with few values, in steps between them.
+    def _begin(self, start: Genome, regime: Regime) -> None:
+        from evoforge.optimizer._pycma import Run
 
-        From the middle of its value it reaches the next, half a step away, with a chance of
-        1 / (genes x population), the margin of Hamano 2022. pycma's own bound falls with the
-        genes until none ever changes: 0.008 for 4,288 genes, 62 standard deviations from there.
-        """
-        chance = 1 / (self.space.dim * self.population)
-        return min(COARSEST, -0.5 / NormalDist().inv_cdf(chance))
+        number = len(self._ended)
+        self._regime, self._used = regime, 0
+        self.population = regime.population
+        usual = 10 + math.ceil(30 * self.space.dim / regime.population)
+        self._progress = Progress(self._patience or usual)
+        self._run = Run(
+            self.space,
+            start,
+            population=regime.population,
+            sigma=regime.sigma,
+            seed=[self._seed, number] if number else [self._seed],
+            **self._options,
+        )
 
     def ask(self) -> Genomes:
         """Return the next genomes: (population, dim) float64 in [0, 1]."""
-        self._asked = self._search.ask()
-        return self._genes(np.array(self._asked))
+        given, self._waiting = np.split(self._waiting, [self.population])
+        drawn = f"sample, restart {len(self._ended)}" if self._ended else "sample"
+        names = ["start"] * len(given) + [drawn] * (self.population - len(given))
+        self.origins = tuple(map(Origin, names))
+        return self._run.ask(given)
 
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
         """Say how good the genomes asked last are; see `Optimizer.tell`."""
         del genomes, details  # pycma wants its own vectors back, not copies
-        with _as_global(self._dice):
-            self._search.tell(self._asked, list(-finite(fitness)))
+        self._run.tell(fitness)
+        self._used += len(fitness)
+        self._progress.see(float(np.median(finite(fitness))))
+        if self._plan is not None and not len(self._waiting) and self._is_over:
+            self._ended.append(self._run.mean)
+            regime = self._plan.following(self._used)
+            self._begin(self._places.random(self.space.dim), regime)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the run has used what it may, has converged, or gets no further."""
+        limit = self._regime.evaluations
+        spread = self._run.spread[self._numbers]
+        narrow = len(spread) > 0 and float(spread.max()) < NARROW * self._sigma
+        return narrow or self._progress.over or (limit is not None and self._used >= limit)
 
     def recommend(self) -> Genomes:
-        """Return the mean of the distribution: under noise better than any one genome."""
-        return self._genes(np.array([self._search.result.xfavorite]))
+        """Return the means of the runs: under noise better than any one genome.
 
-    def _genes(self, vectors: Genomes) -> Genomes:
-        genes: Genomes = ((vectors + self._shift) / self._counts)[..., : self.space.dim]
-        # pycma's bounds hold up to rounding.
-        return np.clip(genes, 0.0, 1.0)
+        The last run's comes first, unless nothing is known of it yet.
+        """
+        known = [self._run.mean] if self._used or not self._ended else []
+        return np.array([*known, *self._ended])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How wide the distribution is and how long, the population, and the restarts so far."""
+        return {
+            "sigma": float(f"{np.sqrt((self._run.spread**2).mean()):.6g}"),
+            "axis_ratio": float(f"{self._run.axis_ratio:.6g}"),
+            "population": self.population,
+            "restarts": len(self._ended),
+        }
 
 
-class _Normal:
-    """Standard normal numbers from a generator that nobody else draws from or seeds."""
+def _check_numbers(population: int | None, sigma: float, patience: int | None) -> None:
+    if population is not None and population < 3:
+        raise ConfigError(
+            f"population must be at least 3, got {population}; set optimizer.population"
+        )
+    if not 0 < sigma <= 1:
+        raise ConfigError(f"sigma must be in (0, 1], got {sigma}; set optimizer.sigma")
+    if patience is not None and patience < 4:
+        raise ConfigError(f"patience must be at least 4, got {patience}; set optimizer.patience")
 
-    def __init__(self, seed: int) -> None:
-        self._generator = np.random.default_rng(seed)
 
-    def __call__(self, *shape: int) -> Any:
-        return self._generator.standard_normal(shape)
+def _check_choice(option: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise ConfigError(
+            f"{option} must be one of {', '.join(known)}, got {given}; set optimizer.{option}"
+        )
 
 
-@contextmanager
-def _as_global(own: np.random.RandomState) -> Iterator[None]:
-    """Lend numpy the state of our generator: pycma rounds integers with the global one."""
-    before = np.random.get_state()
-    np.random.set_state(own.get_state())
-    try:
-        yield
-    finally:
-        own.set_state(np.random.get_state())
-        np.random.set_state(before)
+def _check_switch(option: str, given: bool) -> None:
+    if not isinstance(given, bool):
+        raise ConfigError(f"{option} must be true or false, got {given!r}; set optimizer.{option}")

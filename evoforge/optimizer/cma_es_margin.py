@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, counts, finite
+from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, Origin, counts, finite
 from evoforge.space import Genome, Space
 
 # The matrix is decomposed for every generation and multiplied for every genome.
@@ -26,7 +26,9 @@ class CmaEsMargin(Optimizer):
     After every generation the mean and the spread of a discrete gene are corrected so that each
     value beside its likeliest keeps a chance of 1 / (genes x population). A number outside [0, 1]
     is drawn again with its whole genome, at last clipped. Without discrete genes it is plain
-    CMA-ES. A distribution that has collapsed or run away is left as it is, and asked on.
+    CMA-ES. A distribution that has collapsed or run away is left as it is, and asked on. Given
+    starts are asked before anything is drawn; the first of them is the mean, and from the others
+    it learns as if they lay no farther off than what it draws.
 
     Args:
         space: what is searched; at most 500 genes.
@@ -39,7 +41,8 @@ class CmaEsMargin(Optimizer):
 
     Reference:
         Hamano 2022, CMA-ES with Margin: Lower-Bounding Marginal Probability for Mixed-Integer
-        Black-Box Optimization (arXiv 2205.13482).
+        Black-Box Optimization (arXiv 2205.13482); Hansen 2011, Injecting External Solutions Into
+        CMA-ES (arXiv 1110.4181), the given starts.
     """
 
     def __init__(
@@ -62,9 +65,11 @@ class CmaEsMargin(Optimizer):
                 f"{space.dim}; set optimizer=cma_es"
             )
         super().__init__(space, population or 4 + math.floor(3 * math.log(space.dim)))
-        self._search = self._start(sigma, seed)
+        self._sigma = sigma
+        self._given = space.given
+        self._search = self._start(seed)
 
-    def _start(self, sigma: float, seed: int) -> Any:
+    def _start(self, seed: int) -> Any:
         import cmaes
 
         values = counts(self.space)
@@ -76,7 +81,7 @@ class CmaEsMargin(Optimizer):
         reach = np.where(values > 2, 0.5 - 0.5 / values, 0.5)
         return cmaes.CMAwM(
             mean=np.clip(start, -reach, reach),
-            sigma=sigma,
+            sigma=self._sigma,
             bounds=np.column_stack([-reach, reach]),
             steps=np.where(values > 1, 2 * reach / np.maximum(values - 1, 1), 0),
             n_max_resampling=REDRAWS // self.space.dim,
@@ -89,7 +94,26 @@ class CmaEsMargin(Optimizer):
         pairs = [self._search.ask() for _ in range(self.population)]
         # The library learns from its own vectors, not from the values that they stand for.
         self._asked = np.array([vector for _, vector in pairs])
-        return self._genes(np.array([values for values, _ in pairs]))
+        genomes = self._genes(np.array([values for values, _ in pairs]))
+        given, self._given = np.split(self._given, [self.population])
+        genomes[: len(given)] = given
+        self._asked[: len(given)] = self._near(given)
+        names = ["start"] * len(given) + ["sample"] * (self.population - len(given))
+        self.origins = tuple(map(Origin, names))
+        return genomes
+
+    def _near(self, genomes: Genomes) -> Genomes:
+        """Return the library's vectors of genomes that it did not draw, on their way to the mean.
+
+        A step of many standard deviations would tear the distribution apart; draws are about
+        sqrt(n) from the mean, and Hansen 2011 lets foreign ones be 2 n / (n + 2) farther.
+        """
+        steps = genomes - 0.5 - self._search.mean
+        n = self.space.dim
+        longest = self._sigma * (math.sqrt(n) + 2 * n / (n + 2))
+        lengths = np.linalg.norm(steps, axis=1, keepdims=True)
+        vectors: Genomes = self._search.mean + steps * (longest / np.maximum(lengths, longest))
+        return vectors
 
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
         """Say how good the genomes asked last are; see `Optimizer.tell`."""
@@ -102,6 +126,11 @@ class CmaEsMargin(Optimizer):
     def recommend(self) -> Genomes:
         """Return the mean of the distribution: under noise better than any one genome."""
         return self._genes(self._search.mean[None])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How wide the genomes asked last lay: the root mean square of their deviations."""
+        return {"sigma": float(f"{np.sqrt(self._asked.var(axis=0).mean()):.6g}")}
 
     def _genes(self, vectors: Genomes) -> Genomes:
         return np.clip(vectors + 0.5, 0.0, 1.0)

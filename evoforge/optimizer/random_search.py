@@ -3,12 +3,12 @@
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer
+from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, Origin
 from evoforge.space import Genome, Space
 
 
 class RandomSearch(Optimizer):
-    """Uniform draws from the unit cube.
+    """Uniform draws from the unit cube, after the starts that are given.
 
     Args:
         space: what is searched.
@@ -29,13 +29,15 @@ class RandomSearch(Optimizer):
             )
         super().__init__(space, population)
         self._generator = np.random.default_rng(seed)
-        self._given = list(space.given)
+        self._given = space.given
 
     def ask(self) -> Genomes:
         """Return the next genomes: (population, dim) float64 in [0, 1]."""
         genomes = self._generator.random((self.population, self.space.dim))
-        first = [self._given.pop(0) for _ in range(min(len(self._given), self.population))]
-        genomes[: len(first)] = np.reshape(first, (-1, self.space.dim))
+        given, self._given = np.split(self._given, [self.population])
+        genomes[: len(given)] = given
+        drawn = self.population - len(given)
+        self.origins = (Origin("start"),) * len(given) + (Origin("random"),) * drawn
         return genomes
 
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:

@@ -84,7 +84,7 @@ def card(record: Record, result: Result) -> str:
         "## Recipe",
         _recipe(grid(record, recipe.hash), recipe),
         "## Search",
-        _search(result),
+        _search(record, result),
         "## Limits",
         LIMITS,
         "## Citation",
@@ -189,12 +189,13 @@ def _scores(result: Result) -> str:
     unit = "percent" if scale.percent else "as measured"
     lower = "" if higher(result) else "; lower is better"
     count = comparisons(result)
+    held = f"the {test['items']} test items were held out" if test else "it saw no test items"
     several = f", their p-values corrected for {count} comparisons by Holm's method"
     lead = (
         f"{escape(metric(result))}, {unit}{lower}, with 95 % intervals, under the protocol "
         f"{escape(words.name(protocol))} (`{protocol['hash']}`). The "
         "search saw the search items only; the winner was chosen among the finalists on the "
-        f"select items; the {test['items'] if test else 0} test items were held out. Differences "
+        f"select items; {held}. Differences "
         f"are winner minus model on the test items, paired{several if count > 1 else ''}."
     )
     said = " ".join(
@@ -270,7 +271,7 @@ def _path(content: Mapping[str, Any]) -> list[str]:
     return [lead, escape(short(path)), details("The path, hop by hop", table(head, body))]
 
 
-def _search(result: Result) -> str:
+def _search(record: Record, result: Result) -> str:
     counts, seconds = result["counts"], result["seconds"]
     lines = []
     for name, stage in result["stages"].items():
@@ -280,6 +281,8 @@ def _search(result: Result) -> str:
             f"{stage['genes']} genes, population {escape(stage['population'])}, budget "
             f"{escape(', '.join(budget) or 'open')}, {stage['generations']} generations done."
         )
+        if begin := record.stages()[name].get("starts"):
+            lines.append(f"  It started from {escape(', '.join(begin))}.")
     proxy = counts["items_proxy"]
     looked = f" and {proxy} items looked at by a proxy" if proxy else ""
     lines.append(

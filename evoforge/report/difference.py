@@ -26,6 +26,9 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
         name = f"{prefix}{key}"
         if not prefix and key in IGNORED:
             continue
+        # An option of a later version that is left empty is no difference from its being unknown.
+        if value == []:
+            continue
         if isinstance(value, list):
             if not any(isinstance(entry, Mapping | list) for entry in value):
                 found[name] = json.dumps(value, ensure_ascii=False)
@@ -42,7 +45,29 @@ def differences(settings: Sequence[Settings]) -> list[Settings]:
     each of its options. Configurations without any setting, as of a run that never started, do
     not count and get None.
     """
+    kept = _kept([own for own in settings if own])
+    short = _short(kept)
+    return [{short[key]: _value(key, own.get(key)) for key in kept} for own in settings]
+
+
+def implied(settings: Sequence[Settings]) -> set[str]:
+    """Return the short names of those differences that follow from what their part is.
+
+    Such as the population that each optimizer has by default, where nothing else was tried.
+    """
     known = [own for own in settings if own]
+    kept = _kept(known)
+    short, found = _short(kept), set()
+    for target in filter(_is_target, kept):
+        for key in kept:
+            if key != target and key.startswith(target.removesuffix(TARGET)):
+                pairs = {(json.dumps(own.get(target)), json.dumps(own.get(key))) for own in known}
+                found |= {short[key]} if len(pairs) == len({one for one, _ in pairs}) else set()
+    return found
+
+
+def _kept(known: Sequence[Settings]) -> list[str]:
+    """Return the keys of the settings that differ, the seed last."""
     keys = list(dict.fromkeys(key for own in known for key in own))
     differ = [key for key in keys if len({json.dumps(own.get(key)) for own in known}) > 1]
     differ = [key for key in differ if not _follows_seed(key, known)]
@@ -50,9 +75,7 @@ def differences(settings: Sequence[Settings]) -> list[Settings]:
     # Options that only some of the things have follow from which thing it is.
     kept = [key for key in differ if _varies(key, known) or not _inside(key, swapped)]
     # Last, so that runs that differ in their seed alone stand together.
-    kept.sort(key=lambda key: key == SEED)
-    short = _short(kept)
-    return [{short[key]: _value(key, own.get(key)) for key in kept} for own in settings]
+    return sorted(kept, key=lambda key: key == SEED)
 
 
 def _follows_seed(key: str, known: Sequence[Settings]) -> bool:

@@ -135,13 +135,13 @@ def histories(record: Record) -> list[History]:
             done.setdefault(candidate.stage, []).append(candidate)
     found: list[History] = []
     sizes: dict[str, int] = {}
-    spent = 0
+    spent, known = 0, record.evaluations()
     for stage, info in record.stages().items():
         candidates = done.get(stage, [])
         if not candidates:
             continue
         fresh = np.cumsum([not c.cached for c in candidates], dtype=np.int64)
-        judged = [_evaluation(record, candidate) for candidate in candidates]
+        judged = [known[c.evaluation] for c in candidates if c.evaluation is not None]
         for key in {e.item_set for e in judged} - sizes.keys():
             sizes[key] = len(record.items(key))
         evaluations = np.maximum(fresh + spent, 1)
@@ -159,11 +159,6 @@ def histories(record: Record) -> list[History]:
             )
         )
     return found
-
-
-def _evaluation(record: Record, candidate: CandidateRecord) -> Evaluation:
-    assert candidate.evaluation is not None
-    return record.evaluation(candidate.evaluation)
 
 
 def _score(evaluation: Evaluation) -> float:

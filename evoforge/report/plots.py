@@ -1,4 +1,4 @@
-"""The pictures of one run: `fitness.png`, `genes.png` and, of a path, `path.png`.
+"""The pictures of one run: `fitness.png`, `genes.png` and, where there is one, `path.png`.
 
 How the score rose, where the genes went, and the winner's way through the layers. Reads the
 record; a run that is not finished has pictures too. A stage without any result is not drawn.
@@ -16,6 +16,8 @@ from matplotlib.ticker import FuncFormatter
 from evoforge.path import hops
 from evoforge.record import BASELINE, Record
 from evoforge.report import figure as fig
+from evoforge.report.archive_plot import draw as draw_archive
+from evoforge.report.front_plot import draw as draw_front
 from evoforge.report.gene_plot import draw as draw_genes
 from evoforge.report.history import Floats, History, higher, histories, winner
 from evoforge.report.path_plot import draw as draw_path
@@ -32,7 +34,10 @@ LINE = 0.052
 
 
 def plots(record: Record) -> list[Path]:
-    """Draw `fitness.png`, `genes.png` and `path.png` into the run folder; return what was drawn.
+    """Draw `fitness.png` and `genes.png` into the run folder; return what was drawn.
+
+    Of a path also `path.png`, of a search for several goals `front.png`, of one with archives
+    `archive.png`.
 
     Raises:
         JournalError: the folder cannot be written.
@@ -49,7 +54,7 @@ def plots(record: Record) -> list[Path]:
     if content is not None and hops(content):
         layers = depths(record, content)
         paths.append(draw_path(hops(content), layers, record.folder / "path.png"))
-    return paths
+    return [*paths, *filter(None, [draw_front(record), draw_archive(record)])]
 
 
 def fitness(record: Record, stages: Sequence[History]) -> Path:

@@ -14,6 +14,7 @@ from evoforge.errors import JournalError
 from evoforge.path import hops, statistics, written
 from evoforge.record import BASELINE, WINNER, Evaluation, Record
 from evoforge.report.curse import curse
+from evoforge.report.front import front
 from evoforge.report.history import History, higher, histories
 from evoforge.report.protocol import capped
 from evoforge.report.spending import items_by_asker
@@ -64,7 +65,32 @@ def build(record: Record) -> dict[str, Any]:
         "seed": fact(record, "seed"),
         "versions": fact(record, "versions") or {},
         "rounding": _rounding(record),
+        # Of a search for several goals: its members by name, see `evoforge.report.front`.
+        "front": None if (found := front(record)) is None else found.content,
     }
+
+
+def instead(record: Record, key: str) -> dict[str, Any]:
+    """Return the result with another recipe in the place of the winner, as far as it was scored.
+
+    Args:
+        record: of the run.
+        key: the hash of the recipe of a candidate or a finalist.
+    """
+    found = build(record)
+    if found["winner"] is not None and found["winner"]["recipe"] == key:
+        return found
+    parts: dict[str, Evaluation] = {}
+    for (_, part), number in record.roles().items():
+        evaluation = record.evaluation(number, with_items=True)
+        if evaluation.recipe == key:
+            parts.setdefault(part, evaluation)
+    asked = [c.evaluation for c in record.candidates(genomes=False) if c.recipe == key]
+    if "search" not in parts and (numbers := [number for number in asked if number is not None]):
+        parts["search"] = record.evaluation(numbers[0], with_items=True)
+    short = tuple(capped(_protocol(record)))
+    entry = _entry(record, parts, short) | {"curse": None} | _path(record, parts)
+    return found | {"winner": entry, "paired": dict.fromkeys(found["paired"])}
 
 
 def _rounding(record: Record) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from rich.text import Text
 from evoforge.path import Hop, hops, short
 from evoforge.record import Record
 from evoforge.report.by_task import by_task
+from evoforge.report.front_table import front_table
 from evoforge.report.grid import Grid, grid
 from evoforge.report.lineage import merged
 from evoforge.report.result import PARTS
@@ -54,6 +55,7 @@ def summary(record: Record, result: Result) -> RenderableType:
         if inner is None and "choice" in searched:
             title += f", by {content['method']}"
         parts += [genes(found, title), Text()] if found.groups else []
+    parts += front_table(result.get("front"), str(record.folder))
     if record.examples():
         parts += [Text("Some test items with everybody's answers: examples.html"), Text()]
     return Group(*parts, seconds(result))

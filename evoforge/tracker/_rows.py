@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from evoforge.origin import Descent
 from evoforge.path import hops, short, statistics
 from evoforge.recipe import Recipe
 from evoforge.showcase import Shown
+from evoforge.tracker._lineage import parents
 from evoforge.tracker.base import Named, Scored
 
 LONGEST_REASON = 300
@@ -82,13 +84,16 @@ def path_row(recipe: Recipe) -> dict[str, float]:
     return {f"path/{name.replace('.', '/')}": value for name, value in found.items()}
 
 
-def table_line(news: Scored, named: Mapping[str, float], recipe: Recipe) -> dict[str, Any]:
+def table_line(
+    news: Scored, named: Mapping[str, float], recipe: Recipe, descent: Descent | None = None
+) -> dict[str, Any]:
     """Return a candidate's cells by column.
 
     Args:
         news: the candidate.
         named: its genes by name; empty if they are too many for a table.
         recipe: its recipe.
+        descent: where it comes from, if its optimizer says.
     """
     candidate, evaluation = news.candidate, news.evaluation
     ok = evaluation.status == "ok" and not evaluation.proxy
@@ -105,6 +110,8 @@ def table_line(news: Scored, named: Mapping[str, float], recipe: Recipe) -> dict
         "fitness": evaluation.fitness if ok else None,
         "recipe": candidate.recipe,
         "reason": evaluation.reason[:LONGEST_REASON],
+        "operator": descent.operator if descent else None,
+        "parents": parents(descent),
     }
     if path := hops(recipe.content):
         line["path"] = short(path)
@@ -188,6 +195,25 @@ def winner_summary(result: Mapping[str, Any]) -> dict[str, Any]:
     if path:
         found["winner/path"] = short(hops({"path": path["hops"]}))
         found |= {f"winner/path/{name}": value for name, value in path["statistics"].items()}
+    return found
+
+
+def headline(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return what tables of runs and W&B's sweeps look at first.
+
+    `test/score` and `select/score` are the winner's, `test/minus_best_source` is that less the best
+    source's. Sweeps are to look at the select items: the test items are there to judge once.
+    """
+    won = result.get("winner") or {}
+    names = {source["name"] for source in result.get("sources") or ()}
+    scores = {part: won[part]["score"] for part in ("select", "test") if won.get(part)}
+    found: dict[str, float] = {f"{part}/score": score for part, score in scores.items()}
+    entries = (result.get("baselines") or {}).items()
+    sources = [e["test"]["score"] for name, e in entries if name in names and e.get("test")]
+    if sources and "test" in scores:
+        stages = (result.get("stages") or {}).values()
+        lower = any(stage.get("direction") == "min" for stage in stages)
+        found["test/minus_best_source"] = scores["test"] - (min if lower else max)(sources)
     return found
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from evoforge.tracker import _charts
+
 log = logging.getLogger(__name__)
 
 PIECES = 50  # after so many, a table is logged every second generation, then every third
@@ -146,6 +148,26 @@ class WandbRun:
             last["results"] = table
         if last:
             self._run.log(last)
+
+    def charts(self) -> None:
+        """Draw genes against scores; log the tables that charts of whole genomes are drawn from."""
+        logged: dict[str, Any] = {}
+        for stage, table in self._tables.items():
+            rows = [dict(zip(table.columns, row, strict=True)) for row in table.data]
+            lines = _charts.scored(rows)
+            for name in _charts.telling(lines):
+                gene = name.removeprefix(_charts.GENE)
+                points = self._wandb.Table(
+                    ["gene", "score", "generation"],
+                    [[line[name], line["score"], line["generation"]] for line in lines],
+                )
+                logged[f"chart/{stage}/{gene}"] = self._wandb.plot.scatter(
+                    points, "gene", "score", title=f"{stage}: score against {gene}"
+                )
+            if long := _charts.long_lines(lines):
+                logged[f"genes/{stage}"] = self._wandb.Table([*_charts.LONG_COLUMNS], long)
+        if logged:
+            self._run.log(logged)
 
     def examples(self, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
         """Log the table of examples; bytes in it are PNG files."""

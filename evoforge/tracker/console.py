@@ -37,6 +37,7 @@ class Console(Tracker):
         live: whether to draw a live display on a terminal; else, and elsewhere, plain lines.
         width: columns; None for the terminal's own, at most 88.
         frames_per_second: of the live display.
+        label: before each plain line, where several runs share a terminal; None for nothing.
 
     Raises:
         ConfigError: an option is out of its range.
@@ -49,6 +50,7 @@ class Console(Tracker):
         live: bool = True,
         width: int | None = None,
         frames_per_second: float = 2.0,
+        label: str | None = None,
     ) -> None:
         if width is not None and width < 40:
             raise ConfigError(f"width must be at least 40, got {width}; set tracker.console.width")
@@ -61,6 +63,7 @@ class Console(Tracker):
         self._want_live = live
         self._width = width
         self._frames_per_second = frames_per_second
+        self._label = label
         self._live: Live | None = None
         self._progress: Progress | None = None
         self._give_back: Callable[[], None] = lambda: None
@@ -181,7 +184,7 @@ class Console(Tracker):
     # Plain lines.
 
     def _say(self, *parts: str) -> None:
-        line = "  ".join(part for part in parts if part)
+        line = "  ".join(part for part in (self._label, *parts) if part)
         self._terminal.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _best(self) -> str:

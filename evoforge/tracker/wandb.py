@@ -18,9 +18,10 @@ from evoforge import showcase
 from evoforge.errors import ConfigError
 from evoforge.recipe import digest
 from evoforge.record import Record
-from evoforge.tracker import _rows
+from evoforge.tracker import _names, _rows
 from evoforge.tracker._courier import Courier
 from evoforge.tracker._genomes import genomes
+from evoforge.tracker._lineage import Lineage
 from evoforge.tracker._redact import redact
 from evoforge.tracker._wandb_run import WandbRun
 from evoforge.tracker.base import Progress, Scored, Staged, Status, Told, Tracker
@@ -31,7 +32,6 @@ Mode = Literal["auto", "online", "offline", "disabled"]
 MODES = get_args(Mode)
 EXIT_CODES: Mapping[Status, int] = {"finished": 0, "failed": 1, "interrupted": 255}
 GRACE = 5.0  # seconds, to hand over what is left before the server's own time begins
-LONGEST_TAG = 64  # W&B refuses longer ones
 
 
 class Wandb(Tracker):
@@ -41,9 +41,10 @@ class Wandb(Tracker):
         project: W&B project.
         entity: W&B user or team; None for the account's default.
         mode: `auto` (online with an API key, else offline), `online`, `offline` or `disabled`.
-        group: W&B group, such as the name of a sweep.
-        name: name of the W&B run; None for merge, task, optimizer and seed.
-        tags: besides merge, task and optimizer.
+        group: W&B group, such as the name of a sweep; None for one that the seeds of a search
+            share: merge, task, optimizer, and what was changed.
+        name: name of the W&B run; None for the same and the seed.
+        tags: besides merge, task, optimizer and sweep.
         max_genes: longer genomes go into a file at the end, not into charts and tables.
         examples: whether the test items that are kept to be shown, with their pictures and the
             answers to them, are logged too.
@@ -93,7 +94,10 @@ class Wandb(Tracker):
             return
         self._record = record
         self._progress = Progress(record)
+        self._lineage = Lineage(record)
+        self._held: Told | None = None
         self._stages: dict[str, Any] = {}
+        self._genes = 0
         self._run = WandbRun(mode, self._timeout, self._given(record))
         self._courier = Courier("wandb")
         self._courier.send(self._run.open)
@@ -112,6 +116,7 @@ class Wandb(Tracker):
         done = False
         try:
             self._log_news(courier, replayed=False)
+            self._log_held(courier, False)
             self._log_result(courier, status, result)
         finally:
             close = partial(self._run.close, EXIT_CODES[status])
@@ -123,51 +128,82 @@ class Wandb(Tracker):
             )
 
     def _given(self, record: Record) -> dict[str, Any]:
-        config = _config(record)
-        names = [n for n in (_option(config, k) for k in ("merge", "task", "optimizer")) if n]
+        config = redact(_config(record))
         seed = _meta(record, "seed")
-        readable = "-".join([*names, *([f"s{seed}"] if seed else [])]) or record.folder.name
-        return {
+        variant = _names.variant(config, redact(_overrides(record)), record.folder)
+        chosen = [_names.choice(config, noun) for noun in _names.NOUNS]
+        ends = [variant, f"s{seed}" if seed else ""]
+        given = {
             **self._options,
             "id": run_id(record),
-            "name": self._name or readable,
-            "tags": _tags([*names, *self._tags]),
+            "group": self._options["group"] or variant or None,
+            "name": self._name or "-".join(filter(None, ends)) or record.folder.name,
+            "tags": _names.tags([*chosen, config.get("sweep_name"), *self._tags]),
             "job_type": "search",
-            "config": redact(config),
+            # Short names for tables and parallel coordinates; all that was set is under `options`.
+            "config": {
+                **_names.flat(config),
+                **({"variant": variant} if variant else {}),
+                "options": _names.shallow(config),
+            },
             "dir": str(record.folder),
             # Hydra's multirun is one process: without it the second run would be the first.
             "reinit": "create_new",
         }
+        # The agent of a W&B sweep has these decided already.
+        decided = ("project", "entity", "id") if os.environ.get("WANDB_SWEEP_ID") else ()
+        return {key: value for key, value in given.items() if key not in decided}
 
     def _log_news(self, courier: Courier, *, replayed: bool) -> None:
+        self._log_held(courier, replayed)
         for news in self._progress.news():
+            self._log_held(courier, replayed)
             if isinstance(news, Scored):
                 courier.send(self._candidate(news))
             elif isinstance(news, Told):
-                row = {f"generation/{key}": v for key, v in vars(news).items() if v is not None}
-                courier.send(partial(self._run.generation, row, news.generation, replayed))
+                # What the optimizer says of itself is recorded right after this.
+                self._held = news
                 if news.best_so_far is not None:
                     courier.send(partial(self._run.summary, {"best": news.best_so_far}))
             elif isinstance(news, Staged):
-                facts = news.facts
-                known = _rows.stage_facts(facts, self._max_genes)
-                # All of them each time: W&B replaces a key of the configuration as a whole.
-                self._stages = {**self._stages, news.name: known}
-                config = redact({"stages": self._stages})
-                tags = _tags([facts.get("merge"), facts.get("optimizer")])
-                best = "min" if facts.get("direction") == "min" else "max"
-                courier.send(partial(self._run.stage, config, tags, best))
+                courier.send(self._stage(news))
             else:
                 courier.send(partial(self._run.summary, _rows.named_summary(news)))
 
+    def _log_held(self, courier: Courier, replayed: bool) -> None:
+        """Log the generation that was told last, with what the optimizer says of itself."""
+        told, self._held = self._held, None
+        if told is None:
+            return
+        state = self._lineage.state(told.stage, told.generation) or {}
+        row = {f"generation/{key}": v for key, v in vars(told).items() if v is not None}
+        row |= {f"generation/optimizer/{name}": value for name, value in state.items()}
+        courier.send(partial(self._run.generation, row, told.generation, replayed))
+
+    def _stage(self, news: Staged) -> partial[None]:
+        facts = news.facts
+        self._genes += len(facts.get("names") or ())
+        # All of them each time: W&B replaces a key of the configuration as a whole.
+        known = _rows.stage_facts(facts, self._max_genes)
+        self._stages = {**self._stages, news.name: known}
+        config = {"stages": self._stages, "genes": self._genes}
+        if len(self._stages) == 1 and facts.get("population"):
+            config["population"] = facts["population"]  # the optimizer may have chosen it
+        tags = _names.tags([facts.get("merge"), facts.get("optimizer")])
+        best = "min" if facts.get("direction") == "min" else "max"
+        return partial(self._run.stage, redact(config), tags, best)
+
     def _candidate(self, news: Scored) -> partial[None]:
         recipe = self._record.recipe(news.candidate.recipe)
+        descent = self._lineage.descent(news.candidate)
         genes: dict[str, float] = {}
         row = _rows.candidate_row(news) | _rows.path_row(recipe)
+        if descent is not None:
+            row["operator"] = descent.operator
         if news.candidate.genome.size <= self._max_genes:
             genes = _rows.genes(news, self._progress.facts.get("names") or ())
             row |= _rows.genome_row(genes, recipe)
-        line = _rows.table_line(news, genes, recipe)
+        line = _rows.table_line(news, genes, recipe, descent)
         named = {f"candidate/{key}": value for key, value in row.items()}
         return partial(self._run.candidate, named, news.candidate.stage, line)
 
@@ -178,12 +214,16 @@ class Wandb(Tracker):
         scores = {key: self._record.evaluation(number).score for key, number in roles.items()}
         lines = list(_rows.result_lines(result) if result else _rows.role_lines(scores))
         entries = [_rows.result_summary(line) for line in lines]
-        courier.send(partial(self._run.summary, {"status": status}))
+        spent = {"seconds": sum(self._record.seconds().values())}
+        spent["items"] = self._record.count("items")
+        courier.send(partial(self._run.summary, {"status": status, **spent}))
         for entry in entries:
             courier.send(partial(self._run.summary, entry))
-        more = _rows.winner_summary(result or {}) | _rows.protocol_summary(result or {})
+        found = result or {}
+        more = _rows.headline(found) | _rows.winner_summary(found) | _rows.protocol_summary(found)
         courier.send(partial(self._run.summary, more))
         courier.send(partial(self._run.results, _rows.RESULT_COLUMNS, lines))
+        courier.send(self._run.charts)
         self._log_winner(courier, result)
         columns, shown = _rows.example_lines(showcase.shown(self._record) if self._examples else [])
         if shown:
@@ -228,14 +268,6 @@ def _config(record: Record) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _option(config: Mapping[str, Any], noun: str) -> str:
-    """Return the name of what was chosen: a node's own name, or its class's module."""
-    node = config.get(noun)
-    if not isinstance(node, Mapping):
-        return ""
-    parts = str(node.get("_target_", "")).split(".")
-    return str(node.get("name") or (parts[-2] if len(parts) > 1 else ""))
-
-
-def _tags(names: Sequence[Any]) -> list[str]:
-    return list(dict.fromkeys(str(name)[:LONGEST_TAG] for name in names if name))
+def _overrides(record: Record) -> list[str]:
+    content = json.loads(_meta(record, "overrides") or "[]")
+    return content if isinstance(content, list) else []

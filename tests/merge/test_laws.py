@@ -195,3 +195,12 @@ def test_every_granularity_has_groups_of_its_own_outside_the_blocks(option, make
         assert next(iter(merger.groups)) == "embedding"
         assert list(merger.groups)[-2:] == ["final_norm", "lm_head"]
         assert len(merger.groups) == blocks + 3
+
+
+def test_a_recipe_leads_back_to_a_genome_of_it(merger):
+    draw = np.random.default_rng(3)
+    ends = [np.zeros(merger.space.dim), merger.space.init, np.ones(merger.space.dim)]
+    for genome in [*ends, *draw.random((10, merger.space.dim))]:
+        recipe = merger.recipe(genome)
+        assert merger.reads(recipe)
+        assert merger.recipe(merger.encode(recipe)) == recipe

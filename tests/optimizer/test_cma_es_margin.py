@@ -113,6 +113,34 @@ def test_a_search_that_has_collapsed_goes_on_asking(cube, bits, evolve, count):
     assert len(np.unique(evolve(optimizer, sphere(0.0), 60)[0][:, 0])) > 1
 
 
+@pytest.mark.parametrize("n", [1, 7, 8, 20])
+def test_given_starts_are_asked_before_any_draw(mixed, evolve, n):
+    given = np.random.default_rng(3).random((n, 5))
+    optimizer = CmaEsMargin(mixed(5).starting(given), population=7, seed=1)
+    asked, operators = [], []
+    for _ in range(4):
+        asked += list(evolve(optimizer, sphere(0.5), 1)[0])
+        operators += [origin.operator for origin in optimizer.origins]
+    assert np.array_equal(asked[:n], given)
+    assert operators == ["start"] * n + ["sample"] * (28 - n)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_far_start_pulls_if_it_is_good_and_does_no_harm_if_not(cube, evolve, good):
+    given = np.array([[0.2] * 6, [0.9] * 6])
+    optimizer = CmaEsMargin(cube(6).starting(given), population=9, seed=1)
+    evolve(optimizer, sphere(given[1 if good else 0]), 1)
+    (mean,) = optimizer.recommend()
+    assert (mean.mean() > 0.3) == good
+    assert 0.05 < optimizer.ask().std(axis=0).mean() < 0.4
+
+
+def test_it_says_how_wide_it_is(cube, evolve):
+    optimizer = CmaEsMargin(cube(4), population=500)
+    evolve(optimizer, sphere(0.5), 1)
+    assert optimizer.facts == {"sigma": pytest.approx(1 / 6, rel=0.1)}
+
+
 def test_failures_alone_teach_nothing(cube):
     optimizer = CmaEsMargin(cube(2), population=4)
     with pytest.raises(ValueError, match="every candidate failed"):

@@ -28,6 +28,18 @@ def test_it_believes_in_no_genome_that_it_did_not_ask(cube):
     assert len(RandomSearch(cube(3)).recommend()) == 0
 
 
+@pytest.mark.parametrize("n", [1, 4, 5, 9])
+def test_given_starts_come_before_the_draws(cube, n):
+    given = np.linspace(0.1, 0.9, n)[:, None] * np.ones(3)
+    optimizer = RandomSearch(cube(3).starting(given), population=4)
+    asked, operators = [], []
+    for _ in range(4):
+        asked += list(optimizer.ask())
+        operators += [origin.operator for origin in optimizer.origins]
+    assert np.array_equal(asked[:n], given)
+    assert operators == ["start"] * n + ["random"] * (16 - n)
+
+
 def test_one_genome_at_a_time_is_enough(cube):
     assert RandomSearch(cube(3), population=1).ask().shape == (1, 3)
 

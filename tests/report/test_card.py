@@ -117,6 +117,14 @@ def test_a_failed_test_score_is_left_out(complete):
     assert "model-index" not in front(card(complete.record, result))
 
 
+def test_where_a_search_started_is_told(complete):
+    (name, info), *_ = complete.record.stages().items()
+    starts = ["the winner of the run x|<b>", "the uniform soup"]
+    complete.journal.add_stage(name, {**info, "starts": starts})
+    text = card(complete.record, build(complete.record))
+    assert "It started from the winner of the run x\\|&lt;b&gt;, the uniform soup." in text
+
+
 def test_a_path_is_told_and_its_parents_are_models(walked):
     result = build(walked.record)
     text = card(walked.record, result)

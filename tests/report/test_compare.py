@@ -4,15 +4,21 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 from rich.console import Console
 
 from evoforge.errors import ConfigError
-from evoforge.report.compare import Comparison, Run, compare, compared, find, main, show
-from evoforge.report.comparison_table import over_seeds_table, table
+from evoforge.report import comparison_plot
+from evoforge.report import figure as fig
+from evoforge.report.compare import compare, compared, main, show
+from evoforge.report.comparison_table import over_seeds_table, ranks_table, sentence, table
 from evoforge.report.difference import differences, flatten
 from evoforge.report.groups import grouped
 from evoforge.report.history import histories
+from evoforge.report.ranks import Pair
 from evoforge.report.route import winning
+from evoforge.report.runs import Comparison, Run, find
+from evoforge.report.summary import Scale
 
 
 def optimizer(name, **options):
@@ -47,6 +53,7 @@ def test_a_sweep_is_compared(sweep, tmp_path, content):
     with (tmp_path / "out" / "comparison.csv").open() as file:
         assert [row["status"] for row in csv.DictReader(file)] == ["finished"] * 3 + ["unfinished"]
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000
+    assert (tmp_path / "out" / "comparison.html").stat().st_size > 10_000
 
 
 def test_runs_that_differ_in_their_seed_alone_stand_together(sweep):
@@ -76,10 +83,64 @@ def test_runs_that_differ_in_their_seed_alone_are_summed_up(sweep, tmp_path, con
     assert re.search(rf"population 4 +2 +{100 * row['score']:.1f} \[", shown)
 
 
-def test_runs_are_shown_one_by_one_and_over_their_seeds(sweep):
+@pytest.fixture
+def tried(new_run, tmp_path):
+    """Two optimizers with three seeds each, of which one is clearly better."""
+    for name, rights in (("cma_es", (30, 33, 36)), ("random_search", (10, 12, 17))):
+        for seed, right in enumerate(rights):
+            config = {"seed": seed, "optimizer": optimizer(f"{name}.X")}
+            run = new_run(f"tried/{name}-{seed}", seed=seed, config=config)
+            (recipe,) = run.race([(4, 2, False)])
+            run.test("winner", recipe, [1.0] * right + [0.0] * (40 - right))
+            run.journal.finish()
+    return tmp_path / "tried"
+
+
+def test_runs_are_shown_one_by_one_over_their_seeds_and_ranked(tried):
     text = io.StringIO()
-    show(compared([sweep]), Console(file=text, width=100))
-    assert text.getvalue().index("runs") < text.getvalue().index("Over seeds")
+    show(compared([tried]), Console(file=text, width=80))
+    shown = text.getvalue()
+    assert shown.index("6 runs") < shown.index("Over seeds") < shown.index("Ranks over 3 blocks")
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+# The differences are 20, 21 and 19 of 40: 50 points, s = 2.5, t = 50 sqrt(3) / 2.5 = 34.6 with two
+# degrees of freedom: p = 0.0008; 4.303 standard errors are 6.2 points.
+def test_who_is_better_is_told_in_a_table_and_a_sentence(tried):
+    shown = drawn(ranks_table(compared([tried])), 200)
+    assert re.search(r"cma_es +1\.00 +82\.5 *\n", shown)
+    assert re.search(r"random_search +2\.00 +32\.5 +-50\.0 +0 of 3 +<0\.001 +0\.250", shown)
+    said = "cma_es beats random_search in 3 of 3 blocks, +50.0 points [43.8,56.2], p < 0.001"
+    assert f"{said} (paired t-test)." in " ".join(shown.split())
+    assert "over 3 blocks it cannot say less than p = 0.25" in " ".join(shown.split())
+
+
+def test_what_is_not_clear_is_said_so():
+    unclear = Pair("a", "b", 3, 2, 1, 0.01, -0.1, 0.12, 0.6, 0.75, 0.6, 0.75)
+    wanted = "a is not clearly different from b: better in 2 of 3 blocks, +1.0 points [-10.0,12.0]"
+    assert sentence(unclear, Scale(percent=True)) == f"{wanted}, p = 0.600 (paired t-test)."
+    same = Pair("a", "b", 2, 2, 0, 0.5, 0.5, 0.5, None, 0.5)
+    assert sentence(same, Scale(percent=False)).endswith(
+        "+0.500 [0.500,0.500], the same in all (no test)."
+    )
+
+
+def test_the_ranking_is_in_the_files(tried, tmp_path, content):
+    compare([tried], tmp_path / "out", against="random_search")
+    found = content(tmp_path / "out" / "comparison.json")["ranking"]
+    assert found["reference"] == "random_search"
+    assert [(each["first"], each["wins"]) for each in found["pairs"]] == [("cma_es", 3)]
+
+
+def test_of_very_many_runs_a_group_is_a_row_of_the_picture(tried, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison_plot, "MAX_ROWS", 6)
+    found = compared([tried])
+    alone = comparison_plot.draw(found, tmp_path / "runs.png")
+    monkeypatch.setattr(comparison_plot, "MAX_ROWS", 5)
+    together = comparison_plot.draw(found, tmp_path / "groups.png")
+    heights = [imread(path).shape[0] for path in (alone, together)]
+    # Six rows against the three that the picture is high at least.
+    assert heights[0] - heights[1] == pytest.approx(3 * comparison_plot.ROW * fig.DPI, abs=1)
 
 
 def test_one_seed_needs_no_summary(complete):
@@ -182,7 +243,7 @@ def test_of_very_many_settings_the_files_know(new_run, tmp_path):
 
 def test_the_curve_of_two_stages_goes_on(walked):
     (run,) = compared([walked.record.folder]).runs
-    evaluations, best = run.curve
+    evaluations, best = run.curve.evaluations, run.curve.best
     first, second = histories(walked.record)
     assert len(evaluations) == len(first.candidates) + len(second.candidates)
     assert (np.diff(evaluations) >= 0).all()
@@ -202,6 +263,14 @@ def test_the_command_prints_a_table_and_writes_beside_the_runs(sweep, capsys, mo
     assert (sweep / "comparison.png").is_file()
 
 
+def test_the_command_ranks_what_it_is_asked_to(tried, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    assert main([str(tried), "--by", "optimizer", "--against", "random_search"]) == 0
+    assert "+50.0" in capsys.readouterr().out
+    assert main([str(tried), "--against", "tpe"]) == 2
+    assert "no group has the name tpe" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_folder_without_run_is_one_sentence(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "there is no run in" in capsys.readouterr().err
@@ -210,7 +279,7 @@ def test_a_folder_without_run_is_one_sentence(tmp_path, capsys):
 
 
 def test_flatten_by_hand():
-    config = {"a": {"b": 1}, "c": [{"d": 2}], "e": [1, 2], "hydra": {"x": 1}}
+    config = {"a": {"b": 1}, "c": [{"d": 2}], "e": [1, 2], "f": [], "hydra": {"x": 1}}
     assert flatten(config) == {"a.b": 1, "c.0.d": 2, "e": "[1, 2]"}
 
 
@@ -251,8 +320,9 @@ def test_a_part_inside_another_thing_is_told_where_its_runs_differ_in_it():
     [
         (({"merge": "dfs", "size": None}, {"merge": "ties", "size": 3}), ["dfs", "ties, size 3"]),
         (({"a": "x", "b": None}, {"a": None, "b": "x"}), ["x, b None", "a None, x"]),
+        (({"start": '["soup"]'}, {"start": '["middle"]'}), ['start ["soup"]', 'start ["middle"]']),
     ],
-    ids=["plain", "needed"],
+    ids=["plain", "needed", "list"],
 )
 def test_what_a_run_has_not_is_said_only_where_it_is_needed(settings, labels):
     runs = tuple(Run(str(i), "finished", {}, None, None) for i in range(2))

@@ -1,4 +1,4 @@
-from evoforge.report.spending import items_by_asker
+from evoforge.report.spending import items_by_asker, spending
 from tests.report.conftest import recipe_of
 
 
@@ -57,3 +57,16 @@ def test_a_failure_has_no_answers(new_run):
     run = new_run()
     run.judge("baseline:ja", recipe_of({}), 0.5, reason="NaN")
     assert set(items_by_asker(run.record).values()) == {0}
+
+
+def test_every_evaluation_has_its_price_in_order(new_run):
+    run = new_run()
+    recipes = run.race([(8, 4, False), (12, 6, True)])
+    run.test("winner", recipes[0], [1.0] * 10, part="search")
+    found = list(spending(run.record))
+    assert [(one.number, one.asker, one.items) for one in found] == [
+        (1, "search", 8),
+        (2, "proxy", 12),
+        (3, "winner", 2),
+    ]
+    assert {round(one.seconds, 6) for one in found} == {0.46}

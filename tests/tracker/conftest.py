@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from evoforge.journal import Journal
+from evoforge.origin import Descent
 from evoforge.recipe import Recipe, canonical
 from evoforge.record import Evaluation, ItemResult, item_set_hash
 
@@ -92,14 +93,16 @@ class Run:
             number = self.journal.add_evaluation(found)
             self.journal.add_role(name, part, recipe.hash, number)
 
-    def generation(self, generation: int, tell: bool = True) -> None:
+    def generation(
+        self, generation: int, tell: bool = True, origins: Sequence[Descent] = ()
+    ) -> None:
         """Four candidates: the second of generation 1 fails, the last is always a cache hit."""
         rng = np.random.default_rng(generation)
         genomes = rng.random((POPULATION, self.dim))
         recipes = [self._recipe(genome) for genome in genomes[:-1]]
         recipes.append(recipes[0])
         asked = list(zip(genomes, recipes, strict=True))
-        self.journal.add_generation(self.now, generation, asked, ITEMS)
+        self.journal.add_generation(self.now, generation, asked, ITEMS, origins=origins)
         for position, recipe in enumerate(recipes):
             failed = (generation, position) == (1, 1)
             score = None if failed else 0.1 * generation + 0.01 * position

@@ -46,6 +46,19 @@ def test_without_a_terminal_it_writes_one_line_a_generation(new_run):
     assert lines[-1] == "finished after 0:00  best 0.120"
 
 
+def test_runs_that_share_a_terminal_say_whose_lines_theirs_are(new_run):
+    terminal = paper()
+    console = Console(terminal, label="seed=1")
+    console.start(new_run.journal.record)
+    new_run.stage()
+    new_run.generation(0)
+    console.update()
+    console.finish("finished", None)
+    lines = text(terminal).splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("seed=1  ") for line in lines)
+
+
 def test_scores_come_after_their_protocol(tmp_path):
     protocol = '{"task":"mgsm_ja","protocol":"sakana","hash":"0123456789abcdef"}'
     with closing(Journal.create(tmp_path / "run", {"protocol": protocol})) as journal:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from evoforge.origin import Descent
 from evoforge.recipe import canonical
 from evoforge.relog import main
 
@@ -18,6 +19,18 @@ def test_relog_gives_every_candidate_and_the_result(whole_run, read_mirror):
     assert mirror.run.project == "again"
     assert mirror.summary["winner/test_low"] == 0.6
     assert mirror.exit_code == 0
+
+
+def test_relog_tells_lineage_and_states(new_run, read_mirror):
+    new_run.stage(optimizer="genetic")
+    new_run.generation(0, origins=[Descent("start")] * 4)
+    new_run.generation(1, origins=[Descent("sbx", ((0, 0), (0, 2)))] * 4)
+    new_run.journal.add_state("ps", 1, {"diversity": 0.25})
+    assert main([str(new_run.journal.folder), "--mode", "offline"]) == 0
+    mirror = read_mirror(new_run.journal.folder)
+    assert mirror.candidates[-1]["candidate/operator"] == "sbx"
+    assert "generation/optimizer/diversity" not in mirror.generations[0]
+    assert mirror.generations[1]["generation/optimizer/diversity"] == 0.25
 
 
 def test_relog_takes_an_unfinished_run_and_its_own_project(new_run, read_mirror):

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from evoforge.errors import ConfigError
+from evoforge.origin import Descent
 from evoforge.path import hops, short, statistics, written
 from evoforge.recipe import canonical
 from evoforge.record import Example
@@ -84,8 +85,13 @@ def test_the_mirror_of_a_whole_run(whole_run, follow):
     assert mirror.axes["candidate/*"] == "candidate/index"
     assert mirror.axes["generation/*"] == "generation/index"
 
-    assert mirror.config["models"] == {"hf_token": "[redacted]", "revision": "a" * 40}
-    assert mirror.config["task"] == {"max_new_tokens": 24, "name": "toy_ja"}
+    options = mirror.config["options"]
+    assert options["models"] == {"hf_token": "[redacted]", "revision": "a" * 40}
+    assert options["task"] == {"max_new_tokens": 24, "name": "toy_ja"}
+    short = {"merge": "ties", "task": "toy_ja", "optimizer": "cma_es", "seed": 7, "genes": 3}
+    assert short.items() <= mirror.config.items()
+    assert mirror.config["population"] == 4  # the optimizer's own choice
+    assert mirror.config["variant"] == "ties-toy_ja-cma_es"
     assert mirror.run.run_id == run_id(run.journal.record)
     assert mirror.run.display_name == "ties-toy_ja-cma_es-s7"
     assert (mirror.run.run_group, mirror.run.job_type) == ("sweep-1", "search")
@@ -151,6 +157,76 @@ def test_two_runs_in_one_process_stay_apart(new_run, make_run, tmp_path, read_mi
     for tracker, run in zip(trackers, (new_run, other), strict=True):
         tracker.finish("interrupted", None)
         assert_every_candidate_is_there_once(read_mirror(run.journal.folder), run)
+
+
+def test_seeds_share_a_group_unless_there_is_a_sweep(whole_run, follow):
+    assert follow(*whole_run).run.run_group == "ties-toy_ja-cma_es"
+    assert follow(*whole_run, group="sizes").run.run_group == "sizes"
+
+
+def test_the_summary_begins_with_what_sweeps_and_tables_look_at(whole_run, follow):
+    run, result = whole_run
+    won = {**result["winner"], "select": {"score": 0.7}}
+    run.answer("baseline:ja", "test", {"t-0": ("1", 0.0, 0.0), "t-1": ("2", 0.5, 1.0)})
+    mirror = follow(run, {**result, "winner": won, "sources": [{"name": "ja"}]})
+    assert mirror.summary["test/score"] == 0.75
+    assert mirror.summary["select/score"] == 0.7
+    assert mirror.summary["test/minus_best_source"] == 0.25
+    assert mirror.summary["items"] == run.journal.record.count("items") == 2
+    assert mirror.summary["seconds"] == pytest.approx(sum(run.journal.record.seconds().values()))
+
+
+def breed(run, tracker=None):
+    """Two generations with parents; the state of the first is known before the second is asked."""
+    run.stage(optimizer="genetic")
+    for generation in range(2):
+        parents = tuple((0, p) for p in range(2)) if generation else ()
+        run.generation(generation, origins=[Descent("sbx" if parents else "start", parents)] * 4)
+        if tracker is not None:
+            tracker.update()
+        state = {"sigma": 0.5 / (1 + generation), "note": "x", "values": {"tokens": [1.0]}}
+        run.journal.add_state("ps", generation, state)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_lineage_and_the_optimizers_state_are_told(new_run, read_mirror, live):
+    tracker = Wandb(mode="offline")
+    if live:
+        tracker.start(new_run.journal.record)
+    breed(new_run, tracker if live else None)
+    if not live:
+        tracker.start(new_run.journal.record)
+    tracker.finish("interrupted", None)
+    mirror = read_mirror(new_run.journal.folder)
+    assert [row["candidate/operator"] for row in mirror.candidates] == ["start"] * 4 + ["sbx"] * 4
+    table = tables(new_run)["ps"]
+    cells = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert (cells[-1]["operator"], cells[-1]["parents"]) == ("sbx", "0/0 0/1")
+    assert [row["generation/index"] for row in mirror.generations] == [0, 1]
+    assert [row["generation/optimizer/sigma"] for row in mirror.generations] == [0.5, 0.25]
+    assert not [key for row in mirror.generations for key in row if "values" in key]
+    assert "generation/optimizer/note" not in mirror.generations[0]
+
+
+def test_genes_against_scores_are_charts_of_wandbs_own(whole_run, follow):
+    mirror = follow(*whole_run)
+    charts = [key for row in mirror.rows for key in row if key.startswith("chart/ps/")]
+    assert {key.removeprefix("chart/ps/").partition("_table")[0] for key in charts} == {
+        "all/ja/weight",
+        "all/ja/density",
+        "all/math/weight",
+    }
+    # W&B draws a chart from its configuration and the table beside it.
+    drawn = mirror.config["_wandb.visualize.chart/ps/all/ja/weight"]
+    assert drawn["panel_config"]["panelDefId"] == "wandb/scatter/v0"
+    (rows,) = [row["genes/ps.nrows"] for row in mirror.rows if "genes/ps.nrows" in row]
+    assert rows == 11 * 3  # one of twelve failed
+
+
+def test_a_run_of_a_wandb_sweep_leaves_the_agent_its_id(whole_run, follow, monkeypatch):
+    assert follow(*whole_run).run.run_id == run_id(whole_run[0].journal.record)
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abcd1234")
+    assert follow(*whole_run).run.run_id != run_id(whole_run[0].journal.record)
 
 
 def tables(run):

@@ -1,0 +1,1 @@
+"""Pages that hold all they show: one file, which opens without a network."""
