@@ -108,9 +108,9 @@ def test_an_optimum_of_numbers_is_found(cube, evolve, seed):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("crossover", ["uniform", "one_point"])
 def test_bits_are_found(bits, onemax, evolve, crossover, seed):
-    # 30 bits, 800 evaluations.
+    # 30 bits, 1,200 evaluations.
     optimizer = Genetic(bits(30, 0), crossover=crossover, seed=seed)
-    assert evolve(optimizer, onemax(30), 40)[1].max() == 0
+    assert evolve(optimizer, onemax(30), 60)[1].max() == 0
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -178,4 +178,4 @@ def test_genomes_are_diverse_at_first_and_less_so_later(cube, evolve):
     evolve(optimizer, sphere(0.3), 1)
     first = optimizer.facts["diversity"]
     evolve(optimizer, sphere(0.3), 20)
-    assert optimizer.facts["diversity"] < first / 2
+    assert optimizer.facts["diversity"] < 0.7 * first
