@@ -72,8 +72,6 @@ class Evolution:
         self.whole = {p: task.items(p) for p in PARTS}
         self.whole["search"] = self._sample("search", search_items)
         self.examples = examples
-        # The task of several that an item is of, if there are several.
-        self._tasks = {i.id: i.stratum.partition("/")[0] for i in task.items("search")}
         self._kept: dict[str, set[int]] = {}
         self.changed = changed
 
@@ -200,7 +198,7 @@ class Evolution:
         optimizer = stage.optimizer
         candidates = self.record.generation(stage.name, generation)
         numbers = [c.evaluation for c in candidates if c.evaluation is not None]
-        found = details(self.record, numbers, fitness, self._tasks, optimizer)
+        found = details(self.record, numbers, fitness, self.task, optimizer)
         optimizer.tell(genomes, fitness, found)
         values = {k: [rounded(v) for v in vs.tolist()] for k, vs in found.values.items()}
         state = {**optimizer.facts, **({"values": values} if values else {})}

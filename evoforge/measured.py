@@ -14,6 +14,7 @@ from evoforge.optimizer.base import Details, Optimizer
 from evoforge.path import hops
 from evoforge.record import Record
 from evoforge.space import Genome
+from evoforge.task.base import Task
 
 # Beside the metrics of the task, and its tasks if it is made of several.
 ALWAYS = ("fitness", "tokens", "hops")
@@ -23,7 +24,7 @@ def details(
     record: Record,
     numbers: Sequence[int],
     fitness: Genome,
-    strata: Mapping[str, str],
+    task: Task,
     optimizer: Optimizer,
 ) -> Details:
     """Return what an optimizer wants to be told of a generation.
@@ -36,7 +37,7 @@ def details(
         record: of the run.
         numbers: (population,) of the evaluations, in the order asked.
         fitness: (population,) as told.
-        strata: the task of several that an item is of, by the item's id; empty for one task.
+        task: that was judged.
         optimizer: that wants to know.
 
     Raises:
@@ -45,6 +46,7 @@ def details(
     if optimizer.measures == () and not optimizer.per_item:
         return Details()
     found = [record.evaluation(number, with_items=True) for number in numbers]
+    strata = {item.id: item.stratum.partition("/")[0] for item in task.items("search")}
     # The keys of a failure are nobody's.
     fine = [evaluation for evaluation in found if evaluation.status == "ok"]
     tasks = tuple(dict.fromkeys(filter(None, (strata[r.item] for e in fine for r in e.results))))
@@ -61,7 +63,9 @@ def details(
     if not optimizer.per_item:
         return Details(values, tasks)
     ids = tuple(dict.fromkeys(result.item for evaluation in fine for result in evaluation.results))
-    return Details(values, tasks, _items(found, ids), ids)
+    # Of several tasks each item's score is signed already, and higher is better.
+    sign = 1 if task.higher_is_better else -1
+    return Details(values, tasks, sign * _items(found, ids), ids)
 
 
 def _values(
