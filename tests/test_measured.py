@@ -26,8 +26,9 @@ class Curious(RandomSearch):
     def ask(self):
         first = 4 * len(self.told)
         before = [()] * 4 if not self.told else [(first - 4, first - 1)] * 4
+        genomes = super().ask()
         self.origins = tuple(Origin("draw", parents) for parents in before)
-        return super().ask()
+        return genomes
 
     def tell(self, genomes, fitness, details):
         self.told.append((fitness, details))
