@@ -51,7 +51,7 @@ class Dfs(Merger):
             layer before adds in its MLP.
         max_hops: the longest path; None for any.
         init_first: the start of the genes of the first model's first pass, in [0, 1].
-        init_rest: the start of the genes of all other slots.
+        init_rest: the start of the genes of all other slots; 0.5 in the paper's 13B models.
 
     Raises:
         ConfigError: an option makes no sense, or scales cannot be had in this architecture.
@@ -59,8 +59,8 @@ class Dfs(Merger):
 
     Reference:
         Akiba 2025, Evolutionary Optimization of Model Merging Recipes (arXiv 2403.13187), section
-        3.2 and the appendix on the 13B models, whose start is taken here: 2 standard deviations
-        of 1/6 above one half for the first model's first pass.
+        3.2 and the appendix on the 13B models, whose start of the first model's first pass is
+        taken here: 2 standard deviations of 1/6 above one half. All else starts as far below.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Dfs(Merger):
         scale_target: ScaleTarget = "stream",
         max_hops: int | None = None,
         init_first: float = 5 / 6,
-        init_rest: float = 0.5,
+        init_rest: float = 1 / 6,
     ) -> None:
         names = [source.name for source in pool.sources] if sources is None else list(sources)
         _check_sources(names, merged, pool)

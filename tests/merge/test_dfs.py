@@ -76,11 +76,16 @@ def test_the_search_starts_with_the_first_model_itself(dfs, pool):
         assert torch.equal(candidate.tensor(name), pool.tensors("a")[name])
 
 
-def test_the_start_is_the_paper_s_for_13b(dfs):
-    # 2 standard deviations of 1/6 above one half for the first pass of A, one half for the rest.
+def test_the_start_is_the_first_model(dfs):
+    # 2 standard deviations of 1/6 above one half for the first pass of A, below it for the rest.
     init = dfs().space.init
     assert init[:4] == pytest.approx([0.5 + 2 / 6] * 4)
-    assert (init[4:16] == 0.5).all()
+    assert init[4:16] == pytest.approx([0.5 - 2 / 6] * 12)
+    assert names(hops(dfs().recipe(init).content)) == ["a0", "a1", "a2", "a3"]
+
+
+def test_the_rest_may_be_undecided_as_in_the_paper_s_13b(dfs):
+    assert (dfs(init_rest=0.5).space.init[4:16] == 0.5).all()
 
 
 @pytest.mark.parametrize("slots", [(), (3,), (0,), (5, 6), (15,)])
@@ -116,7 +121,7 @@ def test_of_equally_sure_slots_those_of_the_last_pass_leave_first(dfs):
 
 
 def test_too_long_paths_of_an_optimizer_that_knows_switches_favour_no_layer(dfs):
-    merger = dfs(repeats=1, scale="none", max_hops=4, init_first=0.5)
+    merger = dfs(repeats=1, scale="none", max_hops=4, init_first=0.5, init_rest=0.5)
     asked = CmaEs(merger.space, population=400, seed=0).ask()
     assert set(np.unique(asked)) == {0.25, 0.75}
     kept = [slot.name for genome in asked for slot in merger._walked(genome)]
