@@ -25,12 +25,11 @@ from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from evoforge.earlier import completed
 from evoforge.errors import ConfigError, EvoforgeError, JournalError
 
 # Options that may change when a run goes on: they decide where and how long, never what.
 CHANGEABLE = ("budget", "executor", "tracker", "data_dir", "examples", "resume")
-# Options that runs of earlier versions did not have, and what they did then.
-ADDED: dict[str, Any] = {"start": []}
 
 # File systems take 255 bytes.
 LONGEST_NAME = 200
@@ -230,9 +229,8 @@ def check_unchanged(
     Raises:
         JournalError: something that decides the result has changed: what, and from what to what.
     """
-    after = dict(flat(json.loads(json.dumps(now))))
-    before = {key: value for key, value in ADDED.items() if key in after}
-    before |= dict(flat(json.loads(recorded)))
+    after = dict(flat(completed(json.loads(json.dumps(now)))))
+    before = dict(flat(completed(json.loads(recorded))))
     free = {key for key in CHANGEABLE if not (budget_too and key == "budget")}
     changes = [
         f"{key}: {before.get(key)} -> {after.get(key)}"

@@ -10,9 +10,9 @@ Without a name it says the names there are: the winner is `best`; the members of
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from evoforge.errors import ConfigError, EvoforgeError, JournalError
 from evoforge.export import export
 from evoforge.materials import check_sources
 from evoforge.merge.base import Mergers
+from evoforge.opened import opened
 from evoforge.record import WINNER, Record
 from evoforge.report import card, result
 from evoforge.report.front import BEST
@@ -33,6 +34,8 @@ from evoforge.start import recorded
 log = logging.getLogger(__name__)
 
 FOLDER = "picked"
+# Of a generation, or of a position in it.
+NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def names(record: Record) -> dict[str, str]:
@@ -60,7 +63,7 @@ def recipe_of(record: Record, name: str) -> str:
     if name in known:
         return known[name]
     stage, *rest = name.rsplit("/", 2)
-    if stage in record.stages() and len(rest) == 2 and all(part.isdecimal() for part in rest):
+    if stage in record.stages() and len(rest) == 2 and all(map(NUMBER.fullmatch, rest)):
         generation, position = map(int, rest)
         asked = record.generation(stage, generation)
         if position < len(asked):
@@ -98,8 +101,8 @@ def pick(record: Record, name: str, folder: Path | None = None) -> Path:
         MergeError: the model cannot be made as it was scored.
     """
     recipe = record.recipe(recipe_of(record, name))
-    if folder is not None and folder.is_dir() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty; set --to to a new folder")
+    if folder is not None:
+        _check_new(folder)
     target = record.folder / FOLDER / name.replace("/", "-") if folder is None else folder
     parts = session.assemble(_config(record), recorded(result.fact(record, "starts") or {}))
     try:
@@ -118,10 +121,22 @@ def pick(record: Record, name: str, folder: Path | None = None) -> Path:
             scored=lambda: parts.evaluator.logits(candidate, probe),
             written=lambda written: parts.evaluator.logits_of(written, probe),
         )
+    except JournalError as error:
+        # There is no run to go on with.
+        text = re.sub(r"; free the disk .*$", "; free the disk or set --to", str(error))
+        raise JournalError(text) from error
     finally:
         parts.executor.close()
         parts.evaluator.close()
     return target
+
+
+def _check_new(folder: Path) -> None:
+    """Refuse a place that holds something already."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; set --to to a new folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty; set --to to a new folder")
 
 
 def _config(record: Record) -> dict[str, Any]:
@@ -162,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, metavar="DIR", help="by default RUN_FOLDER/picked/NAME")
     given = parser.parse_args(arguments)
     try:
-        with closing(Record.open(given.folder)) as record:
+        with opened(given.folder) as record:
             if given.name is None:
                 _list(record)
             else:

@@ -12,11 +12,11 @@ import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from evoforge.errors import ConfigError, EvoforgeError
+from evoforge.opened import opened
 from evoforge.record import Record
 from evoforge.tracker.wandb import Wandb
 
@@ -50,12 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders: list[Path] = wanted.pop("folders")
     given = {name: value for name, value in wanted.items() if value is not None}
     try:
-        with ExitStack() as stack:
-            # All are opened before one is logged: a mistyped folder is told at once.
-            records = [stack.enter_context(closing(Record.open(folder))) for folder in folders]
-            for record in records:
+        # All are opened before one is logged: a mistyped folder is told at once.
+        for folder in folders:
+            Record.open(folder).close()
+        for folder in folders:
+            with opened(folder) as record:
                 relog(record, given)
-                log.info("logged %s again", record.folder)
+            log.info("logged %s again", folder)
     except EvoforgeError as error:
         log.error("%s", error)
         return 2 if isinstance(error, ConfigError) else 1

@@ -7,6 +7,7 @@ how a space is searched.
 
 import difflib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from evoforge.merge.linear import Linear
 from evoforge.merge.mergekit import fixed
 from evoforge.mergekit_yaml.document import read
 from evoforge.models.pool import Pool
+from evoforge.opened import opened
 from evoforge.recipe import FORMAT, Recipe
 from evoforge.record import WINNER, Record
 from evoforge.space import Genome
@@ -164,16 +166,13 @@ def _offers(
         recipe = _recipe(Path(path))
         yield f"the recipe {recipe.hash[:12]}", recipe
     else:
-        record = Record.open(Path(path))
-        try:
+        with opened(Path(path)) as record:
             name = _name(record)
             if kind == "run":
                 yield f"the winner of the run {name}", _winner(record)
             else:
                 for place, recipe in enumerate(_best(record, phase, best), start=1):
                     yield f"number {place} of the search of the run {name}", recipe
-        finally:
-            record.close()
 
 
 def soup(pool: Pool) -> Recipe:
@@ -237,18 +236,40 @@ def _recipe(path: Path) -> Recipe:
 
 def _sound(content: Mapping[str, Any]) -> bool:
     """Whether a recipe has all that is read of one."""
-    if not {"sources", "options", "base"} <= set(content):
+    if not _has(content, "sources", "options", "base") or not isinstance(content["sources"], list):
         return False
-    refs = [*content["sources"], *filter(None, [content["base"]])]
-    if not content["sources"] or not all({"name", "hash"} <= set(ref) for ref in refs):
+    refs, options = [*content["sources"], *filter(None, [content["base"]])], content["options"]
+    if not content["sources"] or not all(_has(ref, "name", "hash") for ref in refs):
         return False
     if "path" in content:
         inside = [ref["recipe"] for ref in refs if "recipe" in ref]
-        return "scale_target" in content["options"] and all(map(_sound, inside))
-    groups = list(content.get("values", {}).values())
-    alike = all(_keys(group) == _keys(groups[0]) for group in groups)
-    return bool(groups) and alike and {"granularity", "block_size"} <= set(content["options"])
+        walked = isinstance(content["path"], list) and all(map(_is_hop, content["path"]))
+        return walked and _has(options, "scale_target") and all(map(_sound, inside))
+    values = content.get("values")
+    groups = [_keys(group) for group in values.values()] if isinstance(values, Mapping) else []
+    alike = bool(groups) and all(k is not None and k == groups[0] for k in groups)
+    return alike and _has(options, "granularity", "block_size")
 
 
-def _keys(columns: Mapping[str, Mapping[str, float]]) -> dict[str, set[str]]:
-    return {source: set(column) for source, column in columns.items()}
+def _has(content: Any, *keys: str) -> bool:
+    return isinstance(content, Mapping) and set(keys) <= set(content)
+
+
+def _is_hop(content: Any) -> bool:
+    """Whether something is `[source, layer, scale]`."""
+    return isinstance(content, list) and len(content) == 3 and all(map(_is_number, content[1:]))
+
+
+def _is_number(value: Any) -> bool:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and math.isfinite(value)
+
+
+def _keys(group: Any) -> dict[str, set[str]] | None:
+    """Return the parameters of each source of a group; None if some are no numbers."""
+    if not isinstance(group, Mapping):
+        return None
+    for column in group.values():
+        if not isinstance(column, Mapping) or not all(map(_is_number, column.values())):
+            return None
+    return {source: set(column) for source, column in group.items()}

@@ -31,6 +31,8 @@ sys.path.insert(0, str(ROOT))
 
 from evoforge.errors import EvoforgeError  # noqa: E402
 from evoforge.record import FILE, Record  # noqa: E402
+from evoforge.report.compare import compare  # noqa: E402
+from evoforge.report.comparison_table import reading, scale  # noqa: E402
 from evoforge.report.examples import FILE as PAGE  # noqa: E402
 from evoforge.report.over_seeds import Line, content, lines, markdown  # noqa: E402
 
@@ -116,14 +118,11 @@ VISION = Table(
         },
     },
 )
-# What an optimizer of conf/optimizer is besides as it is there.
-VARIANTS = {"cma_es": ("restarts=ipop", "restarts=bipop")}
 OPTIMIZERS = Table(
     title="Optimizers",
     rows={
-        " ".join([optimizer, *variant]): "-".join(["optimizer", optimizer, *variant])
+        optimizer: f"optimizer-{optimizer}"
         for optimizer in sorted(path.stem for path in (ROOT / "conf" / "optimizer").glob("*.yaml"))
-        for variant in [(), *((option,) for option in VARIANTS.get(optimizer, ()))]
     },
     baselines={},
     against="random_search",
@@ -142,14 +141,13 @@ def folder_of(root: Path, name: str, seed: int) -> Path:
 def options_of(name: str) -> list[str]:
     """Return the options of a search by its name.
 
-    It is the name of an experiment, or `optimizer-OPTION[-KEY=VALUE]`: the first experiment with
-    another optimizer, whose sources need not be judged as closely again.
+    It is the name of an experiment, or `optimizer-OPTION`: the first experiment with another
+    optimizer, where the sources need not be judged as closely again.
     """
-    if not name.startswith("optimizer-"):
+    optimizer = name.removeprefix("optimizer-")
+    if optimizer == name:
         return [f"experiment={name}"]
-    _, optimizer, *own = name.split("-")
-    given = ["experiment=miniature_ps", f"optimizer={optimizer}", "baseline_items=16", "examples=0"]
-    return given + [f"optimizer.{option}" for option in own]
+    return ["experiment=miniature_ps", f"optimizer={optimizer}", "baseline_items=16", "examples=0"]
 
 
 def finished(folder: Path) -> bool:
@@ -261,6 +259,17 @@ def written(table: Table, rows: Sequence[Line]) -> str:
     return f"## {table.title}\n\n{markdown(rows, against, table.published)}"
 
 
+def ranks(root: Path) -> list[str]:
+    """Compare the optimizers over their seeds; return what is to be said of it."""
+    folders = [
+        folder_of(root, name, seed)
+        for name in OPTIMIZERS.rows.values()
+        for seed in OPTIMIZERS.seeds
+    ]
+    found = compare(folders, root / "optimizers", against=OPTIMIZERS.against)
+    return reading(found.ranking, scale(found)) if found.ranking else []
+
+
 def main(arguments: Sequence[str]) -> int:
     """Search, then write the table."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
@@ -277,17 +286,18 @@ def main(arguments: Sequence[str]) -> int:
     try:
         search_all(root, options, console)
         rows = {table.title: rows_of(root, table) for table in TABLES}
+        ranked = ranks(root)
     except (EvoforgeError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; give the same command to go on", file=sys.stderr)
         return 130
-    text = "\n".join(written(table, rows[table.title]) for table in TABLES)
+    text = "\n".join([*(written(table, rows[table.title]) for table in TABLES), *ranked])
     found = {title: content(own) for title, own in rows.items()}
     (root / "table.md").write_text(text)
     (root / "table.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    names = ["table.md", "table.json"]
+    names = ["table.md", "table.json", "optimizers"]
     for table, label, name in ((LANGUAGE, "DFS", "path.png"), (VISION, VISION.against, PAGE)):
         if file := best(root, table, label, name):
             shutil.copyfile(file, root / name)

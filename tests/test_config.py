@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def test_a_run_of_a_version_without_an_option_goes_on(tmp_path):
     check_unchanged('{"seed":0}', {"seed": 0, "start": []}, tmp_path)
     with pytest.raises(JournalError, match=r"start: \[\] -> \['soup'\]"):
         check_unchanged('{"seed":0}', {"seed": 0, "start": ["soup"]}, tmp_path)
+
+
+def test_a_run_of_cma_es_before_it_could_restart_goes_on(compose, tmp_path):
+    now = {"optimizer": compose()["optimizer"]}
+    then = {k: v for k, v in now["optimizer"].items() if k not in ("active", "bounds", "restarts")}
+    check_unchanged(json.dumps({"optimizer": then}), now, tmp_path)
+    now["optimizer"]["restarts"] = "ipop"
+    with pytest.raises(JournalError, match="optimizer.restarts: none -> ipop"):
+        check_unchanged(json.dumps({"optimizer": then}), now, tmp_path)
 
 
 @pytest.mark.parametrize(

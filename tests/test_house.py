@@ -10,11 +10,11 @@ from tests.conftest import ROOT, options
 PACKAGE = ROOT / "evoforge"
 # A room may import rooms of lower layers only; rooms of one layer do not know each other.
 LAYERS = [
-    {"errors", "filesystem", "schema", "origin"},
+    {"errors", "filesystem", "schema", "origin", "earlier"},
     {"space", "recipe", "path", "pareto", "zoo", "mergekit_yaml", "locked"},
     {"models", "candidate", "task", "config", "evaluation"},
     {"record"},
-    {"journal", "showcase"},
+    {"journal", "showcase", "opened"},
     {"merge", "optimizer", "fitness", "evaluator", "executor", "tracker"},
     {"stage", "judging", "mergekit_writer", "rounding", "measured"},
     {"finalists"},

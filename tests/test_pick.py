@@ -117,6 +117,7 @@ def test_a_name_is_made_from_the_command_line(folder, tmp_path):
         ("search/0/6", "generation 0 of search has 6 candidates"),
         ("other/0/0", "has no other/0/0"),
         ("search/0", "has no search/0"),
+        (f"search/{10**20}/0", "has no search/1000"),
     ],
 )
 def test_a_name_that_is_not_there_is_answered_with_those_there_are(record, name, sentence):
@@ -129,6 +130,14 @@ def test_a_folder_that_holds_something_is_left_alone(record, tmp_path):
     with pytest.raises(ConfigError, match="is not empty; set --to to a new folder"):
         pick(record, "best", tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_model_that_cannot_be_written_is_one_sentence(record, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match="is a file; set --to to a new folder"):
+        pick(record, "best", tmp_path / "file")
+    with pytest.raises(JournalError, match="Not a directory; free the disk or set --to"):
+        pick(record, "best", tmp_path / "file" / "model")
 
 
 def test_a_mistake_is_told_and_the_exit_code_says_so(folder, tmp_path, caplog):

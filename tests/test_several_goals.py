@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -132,13 +132,14 @@ def test_a_search_that_was_killed_ends_with_the_same_journal(pico, tmp_path, nam
     assert everything(tmp_path / "part") == everything(tmp_path / "whole")
 
 
-@pytest.fixture
-def searched(pico, tmp_path):
-    """Return what does a search, and gives its record: `searched(Nsga2)`."""
-    done = []
+@pytest.fixture(scope="module")
+def searched(pico, tmp_path_factory):
+    """Return what does a search once, and gives its record to read: `searched(Nsga2)`."""
+    folder, done = tmp_path_factory.mktemp("searched"), []
 
+    @cache
     def make(optimizer, **options):
-        done.append(Searching(pico, tmp_path / f"run{len(done)}", optimizer, **options))
+        done.append(Searching(pico, folder / f"run{len(done)}", optimizer, **options))
         done[-1].run()
         return done[-1].record
 
@@ -212,7 +213,7 @@ def test_the_result_holds_the_front_and_any_member_in_the_winners_place(searched
 
 
 def test_a_run_without_several_goals_has_no_front_and_no_archive(searched):
-    record = searched(M2n2)
+    record = searched(OPTIMIZERS["m2n2"])
     assert front(record) is None
     assert build(record)["front"] is None
     assert archives(record) is None

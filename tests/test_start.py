@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 import time
 
@@ -198,6 +199,28 @@ def test_an_incomplete_recipe_is_refused(missing, ties, tmp_path):
     del content[missing]
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="is damaged or incomplete; set start to another recipe"):
+        starts([{"recipe": str(path)}], ties)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sources": 5},
+        {"options": 3},
+        {"values": [1]},
+        {"values": {"all": 3}},
+        {"values": {"all": {"a": 3}}},
+        {"values": {"all": {"a": {"weight": "x"}}}},
+        {"values": {"all": {"a": {"weight": math.nan}}}},
+        {"path": [["a", 0]], "options": {"scale_target": "stream"}},
+        {"path": 3, "options": {"scale_target": "stream"}},
+    ],
+    ids=str,
+)
+def test_a_recipe_of_other_kinds_of_values_is_refused(changed, ties, tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps({**ties.recipe(ties.space.init).content, **changed}))
     with pytest.raises(ConfigError, match="is damaged or incomplete; set start to another recipe"):
         starts([{"recipe": str(path)}], ties)
 

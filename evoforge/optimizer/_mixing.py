@@ -56,7 +56,7 @@ def split(genes: Genes, first: Genomes, second: Genomes, generator: np.random.Ge
         of them is their mean.
     """
     weight = generator.random((len(first), 1))
-    # A border before the first layer, or behind the last, leaves the genome whole.
+    # A border before the first layer leaves the genome whole.
     border = generator.integers(0, genes.layers.max() + 1, size=(len(first), 1))
     shares = np.where(genes.layers < border, weight, 1 - weight)
     return mixed(genes, first, second, shares, generator)

@@ -176,7 +176,8 @@ class CycleQd(Optimizer):
             quality.append(self._tellings.means[best[-1], task])
         experts = self._tellings.genomes[best]
         weights = np.exp(np.array(quality) - max(quality))
-        between = weights @ experts / weights.sum()
+        # Where all are at the bound, rounding may take the mean beyond it.
+        between = np.clip(weights @ experts / weights.sum(), 0, 1)
         # Choices have nothing between them.
         between = np.where(self._genes.numeric, between, experts[np.argmax(weights)])
         return np.array([between, *experts])

@@ -136,7 +136,7 @@ class M2n2(Optimizer):
             if not wanted.any() and len(wanted) > 1:
                 wanted = np.where(np.arange(len(wanted)) == first, 0.0, 1.0)
             seconds.append(int(self._drawn(wanted, 1)[0]))
-        pairs = np.stack([firsts, np.array(seconds)], axis=1)
+        pairs = np.stack([firsts, np.array(seconds, dtype=np.intp)], axis=1)
         return np.asarray(self._living[pairs])
 
     def _drawn(self, weights: Genome, size: int) -> Numbers:

@@ -102,7 +102,7 @@ def _bars(axes: Axes, archive: Mapping[str, Any], won: set[int]) -> list[tuple[f
     fig.style(axes)
     places = [cell[0] + 0.5 for cell, _, _ in archive["cells"]]
     values = [value for _, value, _ in archive["cells"]]
-    low, high = min(values), max(values)
+    low, high = min(values, default=0.0), max(values, default=1.0)
     room = 0.15 * ((high - low) or 1.0)
     axes.bar(places, np.array(values) - low + room, 0.92, low - room, color=fig.PALETTE[0])
     axes.set_ylim(low - room, high + room)

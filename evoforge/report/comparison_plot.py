@@ -82,7 +82,7 @@ def draw(found: Comparison, path: Path) -> Path:
     said += ", ◆ mean test score" if scored else ""
     said += "; hollow, ≠: other protocol or test items, not comparable" if found.odd else ""
     said += f"; {more} more rows: see the table" if more > 0 else ""
-    fig.heading(figure, f"{len(found.runs)} runs compared, {scored} with a test score", said)
+    fig.heading(figure, f"{found.counted} compared, {scored} with a test score", said)
     marks = list(dict.fromkeys(mark(result["protocol"]) for result in results))
     fig.footnote(figure, fig.clean(marks[0] if len(marks) == 1 else f"{len(marks)} protocols", 60))
     return fig.save(figure, path)

@@ -35,7 +35,7 @@ def table(found: Comparison) -> Table:
     names = list(found.settings[0])
     below = len(names) > MAX_COLUMNS
     low = any(not higher(run.result) for run in found.runs if run.result)
-    title = f"{len(found.runs)} runs" + (" (lower is better)" if low else "")
+    title = found.counted + (" (lower is better)" if low else "")
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.show_edge, shown.collapse_padding = False, True
     shown.add_column("run", overflow="fold", min_width=5)

@@ -32,7 +32,8 @@ def draw(record: Record) -> Path | None:
     if found is None:
         return None
     first, *others = found.objectives
-    told = np.array(list(searched(record, found.stage, tuple(found.objectives)).values()))
+    told = np.array([*searched(record, found.stage, tuple(found.objectives)).values()])
+    told = told.reshape(-1, len(found.objectives))
     width = LEFT + len(others) * (SIDE + GAP)
     figure = fig.blank(max(width, 6.4), TOP + SIDE + BOTTOM)
     for panel, name in enumerate(others):

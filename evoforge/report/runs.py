@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evoforge.earlier import completed
 from evoforge.errors import ConfigError, JournalError
+from evoforge.opened import opened
 from evoforge.record import FILE, WINNER, Record
 from evoforge.report.curves import Curve, curve
 from evoforge.report.difference import Settings, flatten
@@ -78,6 +80,11 @@ class Comparison:
     odd: Mapping[str, str] = field(default_factory=dict)
     ranking: Ranking | None = None
 
+    @property
+    def counted(self) -> str:
+        """How many runs there are, in words."""
+        return "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
+
 
 def incomparable(runs: Sequence[Run]) -> dict[str, str]:
     """Return which runs were not judged as most are, and what is other about them.
@@ -134,24 +141,24 @@ def read(path: Path, parent: Path) -> Run:
     if not (path / FILE).is_file():
         return Run(name, "not started", {}, None, None, folder=path)
     try:
-        record = Record.open(path)
+        with opened(path) as record:
+            return _read(record, name)
     except JournalError as error:
         log.warning("%s", error)
         return Run(name, "unreadable", {}, None, None, folder=path, reason=str(error))
-    try:
-        result = build(record)
-        config = fact(record, "config")
-        settings = flatten(config) if isinstance(config, Mapping) else {}
-        settings.setdefault("seed", result["seed"])
-        tested = result["winner"] is not None and result["winner"]["test"] is not None
-        return Run(
-            name,
-            result["status"],
-            settings,
-            result,
-            curve(record, histories(record)),
-            answers_of(record, WINNER) if tested else None,
-            path,
-        )
-    finally:
-        record.close()
+
+
+def _read(record: Record, name: str) -> Run:
+    result, config = build(record), fact(record, "config")
+    settings = flatten(completed(config)) if isinstance(config, Mapping) else {}
+    settings.setdefault("seed", result["seed"])
+    tested = result["winner"] is not None and result["winner"]["test"] is not None
+    return Run(
+        name,
+        result["status"],
+        settings,
+        result,
+        curve(record, histories(record)),
+        answers_of(record, WINNER) if tested else None,
+        record.folder,
+    )

@@ -54,6 +54,18 @@ def test_every_task_is_learned(cube):
     assert between == pytest.approx(np.mean(experts, axis=0), abs=0.02)
 
 
+def test_between_experts_at_the_bound_is_the_bound(cube):
+    # Multiplied by weights of these qualities and divided again, four genes of 1 give 1 + 2e-16.
+    qualities = [0.52, 0.78, 0.24, 0.45]
+    tasks = ("a", "b", "c", "d")
+    optimizer = CycleQd(cube(2), tasks=tasks, population=4)
+    optimizer.ask()
+    genomes = np.column_stack([np.ones(4), np.arange(4) / 4])
+    values = {task: np.eye(4)[i] * qualities[i] for i, task in enumerate(tasks)}
+    optimizer.tell(genomes, np.ones(4), Details(values, tasks, ids=("i",)))
+    assert (optimizer.recommend()[:, 0] == 1).all()
+
+
 def test_parents_are_drawn_by_quality_and_axes_alike():
     found = chances(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]]))
     # The worst in a score counts 0.5, the best 0.8.

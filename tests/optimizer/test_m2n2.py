@@ -100,6 +100,15 @@ def test_failures_do_not_live(cube):
     assert optimizer.facts["archive"] == 2
 
 
+def test_a_generation_may_hold_given_starts_alone(cube):
+    given = np.linspace(0.1, 0.9, 5)[:, None] * np.ones(2)
+    optimizer = M2n2(cube(2).starting(given), population=2)
+    for _ in range(2):
+        search(optimizer, 1)
+        assert [origin.operator for origin in optimizer.origins] == ["start", "start"]
+    assert np.array_equal(optimizer.ask()[0], given[4])
+
+
 def test_it_must_be_told_the_items(cube):
     optimizer = M2n2(cube(2), population=2)
     with pytest.raises(ConfigError, match="told the score of every item"):

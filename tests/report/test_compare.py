@@ -1,6 +1,7 @@
 import csv
 import io
 import re
+import sqlite3
 
 import numpy as np
 import pytest
@@ -178,10 +179,28 @@ def test_runs_that_died_are_listed(sweep, tmp_path):
     assert len(found.runs) == 6
 
 
+def test_a_run_whose_journal_is_damaged_inside_is_listed(sweep, tmp_path):
+    with sqlite3.connect(sweep / "4_2" / "journal.sqlite") as connection:
+        connection.execute("DROP TABLE roles")
+    connection.close()
+    found = compare([sweep], tmp_path / "out")
+    status = {run.name: run.status for run in found.runs}
+    assert (status["4_1"], status["4_2"]) == ("finished", "unreadable")
+    assert "no such table: roles" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def test_a_run_of_before_stands_beside_one_of_now(new_run, tmp_path):
+    options = {"population": 4, "active": True, "bounds": "transform", "restarts": "none"}
+    for name, own in (("then", {"population": 4}), ("now", options)):
+        new_run(name, config={"seed": 1, "optimizer": optimizer("cma_es.CmaEs", **own)})
+    assert list(compared([tmp_path]).settings[0]) == []
+
+
 def test_one_run_without_any_candidate_is_compared(new_run, tmp_path):
     new_run("alone")
     found = compare([tmp_path / "alone"], tmp_path)
     assert (found.runs[0].name, found.runs[0].status) == ("alone", "unfinished")
+    assert table(found).title == "1 run"
 
 
 def test_a_run_where_all_failed_is_compared(new_run, tmp_path):

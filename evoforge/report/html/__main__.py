@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evoforge.errors import EvoforgeError
-from evoforge.record import Record
+from evoforge.opened import opened
 from evoforge.report.html.run_page import write
 
 log = logging.getLogger(__name__)
@@ -21,11 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        record = Record.open(given.folder)
-        try:
+        with opened(given.folder) as record:
             log.info("%s", write(record, given.out))
-        finally:
-            record.close()
     except EvoforgeError as error:
         log.error("%s", error)
         return 1

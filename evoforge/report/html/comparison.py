@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from evoforge.report.comparison_table import ODD, reading, scale, sentence
+from evoforge.report.comparison_table import ODD, reading, scale, sentence, some
 from evoforge.report.groups import content, grouped, over_seeds
 from evoforge.report.html.comparison_charts import ranked, scores
 from evoforge.report.html.comparison_curves import curves
@@ -53,7 +53,7 @@ def text(found: Comparison, folder: Path) -> str:
         Section("runs", "Runs", _runs(found, folder)),
         Section("trouble", "Trouble", _trouble(found)),
     ]
-    title = f"Comparison of {len(found.runs)} runs"
+    title = f"Comparison of {found.counted}"
     return page(title, sections, lead=_lead(found))
 
 
@@ -89,9 +89,8 @@ def _overview(found: Comparison) -> Html:
     told.append(("hours", f"{hours:.2f}", "all runs, one after another"))
     words = [] if ranking is None else [paragraph(line) for line in reading(ranking, numbers)[:1]]
     if found.odd:
-        words.append(
-            note(f"{len(found.odd)} runs were judged otherwise than the rest: see Trouble.")
-        )
+        names = some(list(found.odd))
+        words.append(note(f"Judged otherwise than the rest: {names}; see Trouble."))
     return join([tiles(told), *words, _over_seeds(found)])
 
 

@@ -1,4 +1,8 @@
-"""Which test items the winners of compared runs solve: all, some, or none of them."""
+"""Which test items the winners of compared runs solve: all, some, or none of them.
+
+Scores are from 0 to 1, which solves an item. Others (perplexities, or where lower is better) become
+such: 1 is the best that any winner has on any item, 0 the worst.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +15,7 @@ from evoforge.report.html.comparison_charts import FIT, LABEL, evenly, tips
 from evoforge.report.html.markup import Html, data, join, table, tiles
 from evoforge.report.html.page import RAMP, chart
 from evoforge.report.runs import Comparison, Run
+from evoforge.report.summary import higher
 
 # More columns are thinner than a pixel.
 MOST_ITEMS = 500
@@ -29,13 +34,12 @@ def items(found: Comparison) -> Html:
 def _counts(found: Comparison, shares: Mapping[str, Floats]) -> Html:
     """Return how many items all, some or no winners solve, and which only those of one group."""
     table_of = np.array(list(shares.values()))
-    runs = [run for run in found.runs if _compares(found, run)]
-    each = np.array([_answers(run, item_ids(found)) for run in runs])
+    each = np.array(list(_judged(found).values()))
     every, none = int((each >= 1).all(axis=0).sum()), int((each <= 0).all(axis=0).sum())
     total = each.shape[1]
     some = [
         ("solved by all winners", f"{every:,}", f"of {total:,} test items"),
-        ("by some", f"{total - every - none:,}", f"of {len(runs)} winners"),
+        ("by some", f"{total - every - none:,}", f"of {len(each)} winners"),
         ("by none", f"{none:,}", "nothing of its score"),
     ]
     body = []
@@ -57,7 +61,6 @@ def _counts(found: Comparison, shares: Mapping[str, Floats]) -> Html:
 def _map(shares: Mapping[str, Floats], ids: Sequence[str], order: NDArray[np.intp]) -> Html:
     """Return the score of each group on each item, from the easiest to the hardest."""
     chosen = order[evenly(order.size, MOST_ITEMS)]
-    highest = max(1.0, *(float(own.max()) for own in shares.values()))
     rows = [
         {
             "at": place,
@@ -84,7 +87,7 @@ def _map(shares: Mapping[str, Floats], ids: Sequence[str], order: NDArray[np.int
             "field": "share",
             "type": "quantitative",
             "title": "mean score over seeds",
-            "scale": {"domain": [0, highest], "range": list(RAMP)},
+            "scale": {"domain": [0, 1], "range": list(RAMP)},
             "legend": {"gradientLength": 140},
         },
         "tooltip": tips("item", "group", "share"),
@@ -110,12 +113,33 @@ def solved(found: Comparison) -> dict[str, Floats]:
 
     Only of what compares; in the order of `item_ids`.
     """
-    items, shares = item_ids(found), {}
+    each, shares = _judged(found), {}
     for label, members in grouped(found).items():
-        table = [_answers(run, items) for _, run in members if _compares(found, run)]
-        if table:
-            shares[label] = np.mean(table, axis=0)
+        own = [each[run.name] for _, run in members if run.name in each]
+        if own:
+            shares[label] = np.mean(own, axis=0)
     return shares
+
+
+def _judged(found: Comparison) -> dict[str, Floats]:
+    """Return the score of each winner that compares on each test item, from 0 to 1."""
+    items, runs = item_ids(found), [run for run in found.runs if _compares(found, run)]
+    if not runs:
+        return {}
+    table = np.array([_answers(run, items) for run in runs])
+    low, high = float(table.min()), float(table.max())
+    if low < 0 or high > 1 or not all(higher(run.result) for run in runs if run.result):
+        table = _turned(table, runs)
+    return dict(zip((run.name for run in runs), table, strict=True))
+
+
+def _turned(table: Floats, runs: Sequence[Run]) -> Floats:
+    """Return scores between the worst and the best of all; 0 where all are the same."""
+    signs = np.array([1.0 if run.result is None or higher(run.result) else -1.0 for run in runs])
+    signed = table * signs[:, None]
+    room = float(np.ptp(signed))
+    found: Floats = (signed - signed.min()) / (room or 1.0)
+    return found
 
 
 def item_ids(found: Comparison) -> list[str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evoforge.report.compare import compare
+from evoforge.report.compare import compare, compared
+from evoforge.report.html.comparison_items import items, solved
 from evoforge.report.html.comparison_settings import placed
 from tests.report.conftest import Run
 
@@ -125,6 +126,17 @@ def test_every_winner_has_a_dot_and_every_test_item_a_column(page):
     assert len(items) == 3 * 40
     shares = [sum(r["share"] for r in items if r["at"] == at) for at in range(40)]
     assert shares == sorted(shares, reverse=True)
+
+
+def test_an_item_is_solved_by_the_lowest_score_where_lower_is_better(folder):
+    found = compared([folder / "sweep"])
+    before = solved(found)
+    for run in found.runs:
+        for stage in run.result["stages"].values():
+            stage["direction"] = "min"
+    for group, shares in solved(found).items():
+        assert shares.tolist() == pytest.approx((1 - before[group]).tolist())
+    assert "solved by all winners" in items(found)
 
 
 def test_nothing_of_a_name_becomes_a_program(page):
