@@ -210,7 +210,10 @@ def _unheard() -> Iterator[None]:
     others; and a direction of its own that gives way to a given start.
     """
     with warnings.catch_warnings():
-        for known in (r"tell: \d+ solution\(s\) of round int archive", r"tell, _catch_modified: \d"):
+        for known in (
+            r"tell: \d+ solution\(s\) of round int archive",
+            r"tell, _catch_modified: \d",
+        ):
             warnings.filterwarnings("ignore", message=rf"\s*{known}")
         warnings.simplefilter("ignore", cma.evolution_strategy.InjectionWarning)
         yield

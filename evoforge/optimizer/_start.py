@@ -64,5 +64,5 @@ class Start:
         even = (ranks + self._generator.random(shape)) / max(1, size)
         if self._spread is None:
             return self._genes.settled(even)
-        near = reflected(self._space.init + self._spread * ndtri(np.maximum(even, RAREST)))
+        near = reflected(self._space.init + self._spread * ndtri(np.clip(even, RAREST, 1 - RAREST)))
         return self._genes.settled(np.where(self._genes.numeric | self._genes.binary, near, even))

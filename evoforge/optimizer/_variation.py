@@ -4,7 +4,7 @@ Knows genes and their kinds; does not know fitness. Who is a parent is said by `
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from evoforge.optimizer._mutation import MUTATIONS, mutated
 from evoforge.optimizer.base import Genomes
 from evoforge.origin import Origin
 from evoforge.space import Space
+
+# A crossover of an optimizer's own: unfinished children of (n, dim) first and second parents.
+Cross = Callable[[Genes, Genomes, Genomes, np.random.Generator], Genomes]
 
 # A copy that mutates may become another one. In small spaces of few values all is known at last.
 TRIES = 10
@@ -31,6 +34,7 @@ class Variation:
     Args:
         space: what is searched.
         generator: of random numbers; advanced by every call.
+        own: crossovers beside those here, by name.
         crossover: `uniform`, each gene from either parent; `one_point`, the first parent's layers
             up to a border, the second's from there; `sbx`, `blx`, numbers between or around the
             parents'; `none`.
@@ -51,6 +55,7 @@ class Variation:
         self,
         space: Space,
         generator: np.random.Generator,
+        own: Mapping[str, Cross] | None = None,
         *,
         crossover: str = "uniform",
         crossover_rate: float = 0.9,
@@ -61,7 +66,8 @@ class Variation:
         sigma: float = 0.1,
         mutation_eta: float = 20.0,
     ) -> None:
-        one_of("crossover", crossover, CROSSOVERS)
+        own = own or {}
+        one_of("crossover", crossover, (*own, *CROSSOVERS))
         one_of("mutation", mutation, MUTATIONS)
         share("crossover_rate", crossover_rate)
         share("mutation_rate", 1 / space.dim if mutation_rate is None else mutation_rate)
@@ -78,6 +84,7 @@ class Variation:
             )
         self._generator = generator
         self._crossover, self._crossover_rate = crossover, crossover_rate
+        self._own = own.get(crossover)
         self._of_crossover = {"eta": crossover_eta, "alpha": alpha}
         self._mutation = mutation
         self._mutation_rate = 1 / space.dim if mutation_rate is None else mutation_rate
@@ -130,9 +137,13 @@ class Variation:
             return first, np.zeros(len(first), dtype=bool)
         lucky = self._generator.random(len(first)) < self._crossover_rate
         both: Mask = lucky & apart(first, second)
-        born = crossed(
-            self._crossover, self.genes, first, second, self._generator, **self._of_crossover
-        )
+        if self._own is not None:
+            mixed = self._own(self.genes, first, second, self._generator)
+            born = self.genes.settled(np.clip(mixed, 0, 1))
+        else:
+            born = crossed(
+                self._crossover, self.genes, first, second, self._generator, **self._of_crossover
+            )
         return np.where(both[:, None], born, first), both
 
     def _origin(self, both: bool, changed: bool, parents: Sequence[int]) -> Origin:

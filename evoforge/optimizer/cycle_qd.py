@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer._breeding import Breeding, variation
+from evoforge.optimizer._breeding import Breeding
 from evoforge.optimizer._genes import Genes, Numbers
 from evoforge.optimizer._grid import Archive, archive, checked_bins, metrics, telling
 from evoforge.optimizer._mixing import mix
 from evoforge.optimizer._tellings import values
-from evoforge.optimizer._variation import at_least_0
+from evoforge.optimizer._variation import Variation, at_least_0
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer
 from evoforge.space import Genome, Space
 
@@ -100,7 +100,7 @@ class CycleQd(Optimizer):
         self._bins = checked_bins(bins)
         self._genes = Genes(space)
         self._generator = np.random.default_rng(seed)
-        children = variation(
+        children = Variation(
             space,
             self._generator,
             {"mix": partial(mix, deviation=deviation)},

@@ -187,9 +187,10 @@ class DifferentialEvolution(Optimizer):
 
     def recommend(self) -> Genomes:
         """Return the best that was asked more than once, and what the better half agree on."""
-        if not len(self._targets):
-            return super().recommend()
         better = self._targets.some(self._targets.best(max(1, len(self._targets) // 2)))
+        # Nobody, if a target that had never failed did when it was asked again.
+        if not len(better):
+            return super().recommend()
         proven = better.genomes[better.times > 1][:1]
         return np.concatenate([proven, self._genes.consensus(better.genomes)])
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer._breeding import Breeding, variation
+from evoforge.optimizer._breeding import Breeding
 from evoforge.optimizer._genes import Numbers
 from evoforge.optimizer._mixing import mix, split
 from evoforge.optimizer._niches import attraction, fed, living, survivors
-from evoforge.optimizer._variation import at_least_0
+from evoforge.optimizer._variation import Variation, at_least_0
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer
 from evoforge.space import Genome, Space
 
@@ -97,7 +97,7 @@ class M2n2(Optimizer):
         super().__init__(space, population)
         self._size, self._competition, self._attraction = archive, competition, attraction
         self._generator = np.random.default_rng(seed)
-        children = variation(
+        children = Variation(
             space,
             self._generator,
             {"split": split, "mix": partial(mix, deviation=0.5)},

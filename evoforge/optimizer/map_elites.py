@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer._breeding import Breeding, Cross, variation
+from evoforge.optimizer._breeding import Breeding
 from evoforge.optimizer._genes import Genes, Numbers, reflected
 from evoforge.optimizer._grid import (
     Archive,
@@ -21,7 +21,7 @@ from evoforge.optimizer._grid import (
     telling,
 )
 from evoforge.optimizer._tellings import values
-from evoforge.optimizer._variation import at_least_0
+from evoforge.optimizer._variation import Cross, Variation, at_least_0
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer
 from evoforge.space import Genome, Space
 
@@ -106,7 +106,7 @@ class MapElites(Optimizer):
         self._bins = checked_bins(bins)
         self._generator = np.random.default_rng(seed)
         own: dict[str, Cross] = {"iso_line": partial(iso_line, iso=iso, line=line)}
-        children = variation(
+        children = Variation(
             space,
             self._generator,
             own,

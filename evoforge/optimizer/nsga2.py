@@ -10,10 +10,11 @@ import numpy as np
 
 from evoforge import pareto
 from evoforge.errors import ConfigError
-from evoforge.optimizer._breeding import Breeding, variation
+from evoforge.optimizer._breeding import Breeding
 from evoforge.optimizer._genes import Numbers
 from evoforge.optimizer._selection import tournament
 from evoforge.optimizer._tellings import values
+from evoforge.optimizer._variation import Variation
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer
 from evoforge.space import Genome, Space
 
@@ -87,7 +88,7 @@ class Nsga2(Optimizer):
         self._objectives = None if objectives is None else _checked(objectives)
         self.measures = None if objectives is None else tuple(objectives)
         self._generator = np.random.default_rng(seed)
-        children = variation(
+        children = Variation(
             space,
             self._generator,
             crossover=crossover,

@@ -32,7 +32,7 @@ def scale(found: Comparison) -> Scale:
 def table(found: Comparison) -> Table:
     """Return a row for each run, with what differs as columns."""
     numbers = scale(found)
-    names = list(found.settings[0])
+    names = list(found.names)
     below = len(names) > MAX_COLUMNS
     low = any(not higher(run.result) for run in found.runs if run.result)
     title = found.counted + (" (lower is better)" if low else "")
@@ -60,8 +60,8 @@ def table(found: Comparison) -> Table:
     notes = [f"{ODD} not comparable: {name} has {why}" for name, why in found.odd.items()]
     if below:
         notes += _told(found, names[:MAX_SETTINGS])
-    if (more := len(names) - MAX_SETTINGS) > 0:
-        notes.append(f"{more} more settings differ: see comparison.csv")
+    if (more := len(found.settings[0]) - min(len(names), MAX_SETTINGS)) > 0:
+        notes.append(f"other settings that differ are in comparison.csv ({more})")
     shown.caption, shown.caption_justify = Text("\n".join(notes)) if notes else None, "left"
     return shown
 

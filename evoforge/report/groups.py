@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from evoforge.errors import ConfigError
-from evoforge.report.difference import SEED, Settings, implied
+from evoforge.report.difference import SEED, Settings
 from evoforge.report.over_seeds import Line, line
 from evoforge.report.ranks import Ranking, ranking
 from evoforge.report.runs import Comparison, Run
@@ -31,8 +31,8 @@ def grouped(found: Comparison) -> dict[str, list[tuple[str, Run]]]:
 
 def _labels(found: Comparison) -> list[str]:
     """Return for each run what it is called by but for its seed."""
-    beside = implied([run.settings for run in found.runs])
-    own = [{k: v for k, v in settings.items() if k not in beside} for settings in found.settings]
+    names = found.names
+    own = [{name: settings[name] for name in names} for settings in found.settings]
     labels = [_label(settings, nothing=False) for settings in own]
     whole = [_label(settings, nothing=True) for settings in own]
     # What a run does not have is said only where it tells runs apart.
@@ -70,10 +70,9 @@ def ranked(found: Comparison, by: Sequence[str] = (), against: str | None = None
     Raises:
         ConfigError: there is no such setting or group.
     """
-    follow = implied([run.settings for run in found.runs])
-    beside = [key for key in _beside(found, by) if key not in follow]
-    rest = [key for key in found.settings[0] if key not in follow and key not in beside]
-    chosen = by or rest
+    names = found.names
+    beside = [key for key in _beside(found, by) if key in (*names, SEED)]
+    chosen = by or [key for key in names if key not in beside]
     # Where nothing but the seed is beside, groups are those of the curves.
     whole = None if by or len(beside) > 1 else _labels(found)
     scores: dict[str, dict[str, list[float]]] = {}

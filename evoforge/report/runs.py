@@ -15,7 +15,7 @@ from evoforge.errors import ConfigError, JournalError
 from evoforge.opened import opened
 from evoforge.record import FILE, WINNER, Record
 from evoforge.report.curves import Curve, curve
-from evoforge.report.difference import Settings, flatten
+from evoforge.report.difference import Settings, flatten, implied
 from evoforge.report.history import histories
 from evoforge.report.over_seeds import Answers, answers_of
 from evoforge.report.ranks import Ranking
@@ -84,6 +84,12 @@ class Comparison:
     def counted(self) -> str:
         """How many runs there are, in words."""
         return "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The settings that differ by themselves: the others follow from what their part is."""
+        follow = implied([run.settings for run in self.runs])
+        return tuple(name for name in self.settings[0] if name not in follow)
 
 
 def incomparable(runs: Sequence[Run]) -> dict[str, str]:

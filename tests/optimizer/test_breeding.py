@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from evoforge.errors import ConfigError
-from evoforge.optimizer._breeding import Breeding, variation
+from evoforge.optimizer._breeding import Breeding
 from evoforge.optimizer._genes import Genes
 from evoforge.optimizer._mixing import mix, mixed, split
 from evoforge.optimizer._niches import attraction, fed, living, survivors
+from evoforge.optimizer._variation import Variation
 from evoforge.space import Param, Space
 
 OPTIONS = {
@@ -29,7 +30,7 @@ def middle(genes, first, second, generator):
 
 
 def own(space, generator, **changes):
-    return variation(
+    return Variation(
         space, generator, {"middle": middle}, crossover="middle", **{**OPTIONS, **changes}
     )
 
@@ -60,9 +61,17 @@ def test_a_child_is_no_copy_of_what_is_known(cube, generator):
     assert not np.array_equal(children, known)
 
 
+def test_siblings_of_an_own_crossover_differ(cube, generator):
+    made = own(cube(4), generator, mutation="gaussian", mutation_rate=0.0)
+    children, _ = made.children(
+        np.zeros((5, 4)), np.ones((5, 4)), np.array([[0, 1]] * 5), np.empty((0, 4))
+    )
+    assert len(np.unique(children, axis=0)) == 5
+
+
 def test_an_unknown_crossover_answers_with_all_there_are(cube, generator):
     with pytest.raises(ConfigError, match="one of middle, uniform, one_point, .*, got no"):
-        variation(cube(2), generator, {"middle": middle}, crossover="no", **OPTIONS)
+        Variation(cube(2), generator, {"middle": middle}, crossover="no", **OPTIONS)
 
 
 def test_given_starts_come_before_those_asked_again_and_children(cube, generator):

@@ -190,3 +190,12 @@ def test_values_that_all_agree_on_are_drawn_anew(bits, evolve):
 def test_an_option_that_makes_no_sense_is_named(cube, options, message):
     with pytest.raises(ConfigError, match=message):
         DifferentialEvolution(cube(3), **options)
+
+
+def test_nobody_is_recommended_once_every_target_has_failed(cube):
+    optimizer = DifferentialEvolution(cube(2), population=8, again=0.5)
+    # The only success among the first fails when it is asked again; another target succeeds then.
+    for _ in range(2):
+        genomes = optimizer.ask()
+        optimizer.tell(genomes, np.array([-np.inf] * 7 + [0.5]))
+    assert optimizer.recommend().shape == (0, 2)

@@ -213,6 +213,13 @@ def test_given_starts_are_asked_first(make, over):
         assert wanted in [space.decode(genome) for genome in asked[: len(given)]]
 
 
+def test_more_given_starts_than_a_generation_holds_come_before_anything_else(make, over, evolve):
+    space = make().space
+    given = np.random.default_rng(0).random((12, space.dim))
+    asked = evolve(over(space.starting(given), population=5), uphill, 4)[0]
+    assert list(map(space.decode, asked[:12])) == list(map(space.decode, given))
+
+
 def test_a_recommendation_is_in_the_cube_or_there_is_none(make, evolve):
     optimizer = make(init=0.0)
     for _ in range(5):

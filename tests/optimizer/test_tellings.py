@@ -37,6 +37,13 @@ def test_a_genome_has_one_place(told):
     assert np.array_equal(told.genomes, np.eye(3))
 
 
+def test_a_genome_of_many_genes_is_kept_once():
+    found = Tellings(4288)
+    found.tell(np.random.default_rng(0).random((8, 4288)), np.ones((8, 1)))
+    assert len(found) == 8
+    assert sum(map(len, found._places)) < 1000
+
+
 def test_the_least_told_are_due_first_and_of_equals_the_first_of_the_pool(told):
     told.tell(np.array([C, B]), np.ones((2, 1)), ["k"])
     # A and B twice, C once.

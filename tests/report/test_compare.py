@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from rich.console import Console
+from rich.text import Text
 
 from evoforge.errors import ConfigError
 from evoforge.report import comparison_plot
@@ -196,6 +197,17 @@ def test_a_run_of_before_stands_beside_one_of_now(new_run, tmp_path):
     assert list(compared([tmp_path]).settings[0]) == []
 
 
+def test_what_follows_from_the_optimizer_has_no_column(new_run, tmp_path):
+    for name, options in (("cma_es.CmaEs", {"sigma": 0.2}), ("genetic.Genetic", {"sigma": 0.1})):
+        new_run(name, config={"optimizer": optimizer(name, **options)})
+    found = compared([tmp_path])
+    assert list(found.settings[0]) == ["optimizer", "sigma"]
+    assert found.names == ("optimizer",)
+    shown = table(found)
+    assert [column.header for column in shown.columns][:2] == ["run", Text("optimizer")]
+    assert "other settings that differ are in comparison.csv (1)" in str(shown.caption)
+
+
 def test_one_run_without_any_candidate_is_compared(new_run, tmp_path):
     new_run("alone")
     found = compare([tmp_path / "alone"], tmp_path)
@@ -257,7 +269,7 @@ def test_of_very_many_settings_the_files_know(new_run, tmp_path):
     text = drawn(table(compared([tmp_path / "sweep"])))
     assert "o11 a" in text
     assert "o12" not in text
-    assert "3 more settings differ: see comparison.csv" in text
+    assert "other settings that differ are in comparison.csv (3)" in text
 
 
 def test_the_curve_of_two_stages_goes_on(walked):

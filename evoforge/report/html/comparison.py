@@ -61,7 +61,7 @@ def _lead(found: Comparison) -> Html:
     """Return what stands below the title: what was judged, and what the runs differ in."""
     results = [run.result for run in found.runs if run.result]
     lines = list(dict.fromkeys(line for result in results for line in judged_by(result)))
-    names = list(found.settings[0])
+    names = found.names
     said = f"They differ in {', '.join(names)}." if names else "They differ in nothing."
     if len(found.runs) < 2:
         said = ""
@@ -155,7 +155,7 @@ def _pair(found: Comparison, pair: Pair) -> list[str]:
 
 def _runs(found: Comparison, folder: Path) -> Html:
     """Return a row for each run, with a link to its page where it has one."""
-    numbers, names = scale(found), list(found.settings[0])[:MAX_SETTINGS]
+    numbers, names = scale(found), found.names[:MAX_SETTINGS]
     body = []
     for run, own, row in zip(found.runs, found.settings, found.rows, strict=True):
         gap = None if row["difference"] is None else numbers.number(row["difference"], sign=True)
@@ -175,7 +175,9 @@ def _runs(found: Comparison, folder: Path) -> Html:
     last = ["test score", "minus best source", "evaluations", "answers", "minutes"]
     head = ["run", "status", *names, *last]
     more = len(found.settings[0]) - len(names)
-    said = [paragraph(f"{more} more settings differ: see comparison.csv.")] if more else []
+    said = (
+        [paragraph(f"Other settings that differ are in comparison.csv ({more}).")] if more else []
+    )
     return join([table(head, body, numbers=range(2 + len(names), len(head))), *said])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from evoforge.report.difference import SEED, implied
+from evoforge.report.difference import SEED
 from evoforge.report.html.comparison_charts import shown, tips, unit
 from evoforge.report.html.markup import Html, data, join
 from evoforge.report.html.page import RAMP, chart
@@ -18,9 +18,7 @@ def settings(found: Comparison) -> Html:
     """Return parallel coordinates of the runs: the settings that differ, and the test score."""
     pairs = zip(found.runs, found.settings, strict=True)
     runs = [(run, own) for run, own in pairs if run.test and run.name not in found.odd]
-    follow = implied([run.settings for run in found.runs])
-    names = [name for name in found.settings[0] if name not in follow]
-    names = [name for name in names if len({str(own[name]) for _, own in runs}) > 1]
+    names = [name for name in found.names if len({str(own[name]) for _, own in runs}) > 1]
     chosen = ([name for name in names if name != SEED] or names)[:MOST_AXES]
     if len(runs) < 3 or not chosen:
         return Html("")

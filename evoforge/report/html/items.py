@@ -112,7 +112,7 @@ def _spec(labels: Sequence[str], steps: int) -> dict[str, Any]:
                 "type": "quantitative",
                 "title": "test items",
                 "scale": {"nice": False},
-                "axis": {"grid": False},
+                "axis": {"grid": False, "tickMinStep": 1},
             },
             "x2": {"field": "end"},
             "y": {
