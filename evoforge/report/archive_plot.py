@@ -102,10 +102,12 @@ def _bars(axes: Axes, archive: Mapping[str, Any], won: set[int]) -> list[tuple[f
     fig.style(axes)
     places = [cell[0] + 0.5 for cell, _, _ in archive["cells"]]
     values = [value for _, value, _ in archive["cells"]]
-    low, high = min(values, default=0.0), max(values, default=1.0)
+    low, high = min([0.0, *values]), max([0.0, *values])
     room = 0.15 * ((high - low) or 1.0)
-    axes.bar(places, np.array(values) - low + room, 0.92, low - room, color=fig.PALETTE[0])
-    axes.set_ylim(low - room, high + room)
+    # With an edge, so that a cell that is held by a model worth nothing is not an empty one.
+    blue = fig.PALETTE[0]
+    axes.bar(places, values, 0.86, color=blue, edgecolor=blue, linewidth=3, clip_on=False)
+    axes.set_ylim(low - room if low < 0 else 0, high + room)
     axes.set_xlim(0, archive["bins"])
     fig.ticks(axes.yaxis, 5)
     axes.set_ylabel(fig.clean(archive["quality"]), color=fig.INK, size=9)
