@@ -72,7 +72,8 @@ class Evolution:
         self.whole = {p: task.items(p) for p in PARTS}
         self.whole["search"] = self._sample("search", search_items)
         self.examples = examples
-        self._kept: dict[str, set[int]] = {}
+        # The generations of the search that goes on whose states were kept before.
+        self._kept: set[int] = set()
         self.changed = changed
 
     def run(
@@ -153,6 +154,7 @@ class Evolution:
         if known != stage_facts(stage) and not self.record.selecting(stage.name):
             self.journal.add_stage(stage.name, stage_facts(stage))
             self.changed()
+        self._kept = set(self.record.states(stage.name))
         # Where each genome stands, in the order asked: optimizers number parents so.
         places: list[tuple[int, int]] = []
         generation = 0
@@ -202,11 +204,8 @@ class Evolution:
         optimizer.tell(genomes, fitness, found)
         values = {k: [rounded(v) for v in vs.tolist()] for k, vs in found.values.items()}
         state = {**optimizer.facts, **({"values": values} if values else {})}
-        if state and generation not in self._kept.setdefault(stage.name, self._states(stage)):
+        if state and generation not in self._kept:
             self.journal.add_state(stage.name, generation, state)
-
-    def _states(self, stage: Stage) -> set[int]:
-        return set(self.record.states(stage.name))
 
     def _judge(
         self,
