@@ -257,29 +257,33 @@ class Record:
             for item, question, answers, picture in cursor
         )
 
-    def origins(self, stage: str) -> dict[tuple[int, int], Descent]:
-        """Return where the genomes of a search come from, by (generation, position).
+    def origins(self, stage: str, generation: int | None = None) -> dict[tuple[int, int], Descent]:
+        """Return where the genomes of a search, or of one generation, come from.
+
+        By (generation, position).
 
         Empty for optimizers that do not say, and in journals of versions that did not ask.
         """
         if not self._has("origins"):
             return {}
         cursor = self._connection.execute(
-            "SELECT generation, position, operator, parents FROM origins WHERE stage=? "
-            "ORDER BY generation, position",
-            (stage,),
+            "SELECT generation, position, operator, parents FROM origins "
+            "WHERE stage=?1 AND (?2 IS NULL OR generation=?2) ORDER BY generation, position",
+            (stage, generation),
         )
         return {
             (generation, position): Descent(operator, tuple((g, p) for g, p in json.loads(parents)))
             for generation, position, operator, parents in cursor
         }
 
-    def states(self, stage: str) -> dict[int, dict[str, Any]]:
-        """Return what an optimizer said of itself after each generation was told, as JSON."""
+    def states(self, stage: str, generation: int | None = None) -> dict[int, dict[str, Any]]:
+        """Return what an optimizer said of itself after each generation, or one, was told: JSON."""
         if not self._has("states"):
             return {}
         cursor = self._connection.execute(
-            "SELECT generation, content FROM states WHERE stage=? ORDER BY generation", (stage,)
+            "SELECT generation, content FROM states "
+            "WHERE stage=?1 AND (?2 IS NULL OR generation=?2) ORDER BY generation",
+            (stage, generation),
         )
         return {generation: json.loads(content) for generation, content in cursor}
 

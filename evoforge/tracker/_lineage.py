@@ -1,6 +1,6 @@
 """What an optimizer said: where its candidates come from, and how it stands after a generation.
 
-Reads records a stage at a time and remembers them, because trackers ask for one after the other.
+Reads origins a generation at a time, because trackers ask for one candidate after the other.
 """
 
 import math
@@ -22,24 +22,23 @@ class Lineage:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._origins: dict[str, dict[tuple[int, int], Descent]] = {}
-        self._states: dict[str, dict[int, dict[str, Any]]] = {}
+        self._at: tuple[str, int] | None = None
+        self._origins: dict[tuple[int, int], Descent] = {}
 
     def descent(self, candidate: CandidateRecord) -> Descent | None:
         """Return where a candidate comes from; None if its optimizer does not say."""
-        stage, key = candidate.stage, (candidate.generation, candidate.position)
-        if key not in self._origins.get(stage, {}):
-            self._origins[stage] = self._record.origins(stage)
-        return self._origins[stage].get(key)
+        at = (candidate.stage, candidate.generation)
+        if at != self._at:
+            # All of a generation were recorded before the first of them was judged.
+            self._at, self._origins = at, self._record.origins(*at)
+        return self._origins.get((candidate.generation, candidate.position))
 
     def state(self, stage: str, generation: int) -> dict[str, float] | None:
         """Return the numbers an optimizer gave after a generation; None if it said nothing (yet).
 
         Those in nested mappings have joined names; text, lists and what is not finite are left out.
         """
-        if generation not in self._states.get(stage, {}):
-            self._states[stage] = self._record.states(stage)
-        found = self._states[stage].get(generation)
+        found = self._record.states(stage, generation).get(generation)
         if found is None:
             return None
         own = {key: value for key, value in found.items() if key != "values"}
