@@ -44,7 +44,8 @@ def search(policy: str, budget: int, seed: int) -> dict[str, float]:
     import hydra
     from omegaconf import OmegaConf
 
-    from evoforge import config, session
+    from evoforge import config
+    from evoforge.assembly import assemble
     from evoforge.evolve import Evolution
     from evoforge.journal import Journal
 
@@ -57,7 +58,7 @@ def search(policy: str, budget: int, seed: int) -> dict[str, float]:
     ]
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = config.resolved(hydra.compose("config", overrides=given))
-    parts = session.assemble(cfg)
+    parts = assemble(cfg)
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal.create(Path(folder) / "run", {"config": "{}"})
         journal.start_session(0.0, 0.0)

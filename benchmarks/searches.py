@@ -34,14 +34,15 @@ def search(options: list[str]) -> dict[str, float]:
     import hydra
     from omegaconf import OmegaConf
 
-    from evoforge import config, session
+    from evoforge import config
+    from evoforge.assembly import assemble
     from evoforge.evolve import Evolution
     from evoforge.journal import Journal
 
     OmegaConf.register_new_resolver("run_folder", lambda a, b: a or b, replace=True)
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = config.resolved(hydra.compose("config", overrides=[*options, "tracker=console"]))
-    parts = session.assemble(cfg)
+    parts = assemble(cfg)
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal.create(Path(folder) / "run", {"config": "{}"})
         journal.start_session(0.0, 0.0)

@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from evoforge import session
+from evoforge.assembly import assemble
 from evoforge.errors import ConfigError, EvoforgeError, JournalError
 from evoforge.export import export
 from evoforge.materials import check_sources
@@ -104,7 +105,7 @@ def pick(record: Record, name: str, folder: Path | None = None) -> Path:
     if folder is not None:
         _check_new(folder)
     target = record.folder / FOLDER / name.replace("/", "-") if folder is None else folder
-    parts = session.assemble(_config(record), recorded(result.fact(record, "starts") or {}))
+    parts = assemble(_config(record), recorded(result.fact(record, "starts") or {}))
     try:
         check_sources(parts.pool, record)
         candidate = Mergers(parts.pool).build(recipe)

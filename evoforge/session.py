@@ -1,158 +1,43 @@
 """One run from its configuration to its exported model: what run.py does in a run folder.
 
-Beside run.py the only module that knows the configuration; it builds the parts and hands them to
-the loop. As a library, use the parts themselves.
+Has the parts built as the configuration says, and hands them to the loop. As a library, use the
+parts themselves.
 """
 
 import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from evoforge import __version__, config
-from evoforge.baseline import baselines
+from evoforge.assembly import Parts, assemble
 from evoforge.errors import ConfigError, MergeError
-from evoforge.evaluator.base import Evaluator
 from evoforge.evolve import Evolution, Winner
-from evoforge.executor.base import Executor, Job
 from evoforge.export import export
 from evoforge.journal import Journal
 from evoforge.materials import check_items, check_sources, hashes
-from evoforge.merge.base import Merger, Mergers, Phase
-from evoforge.models.pool import Pool
+from evoforge.merge.base import Mergers
 from evoforge.models.preflight import preflight
 from evoforge.path import hops
-from evoforge.recipe import Recipe, canonical
-from evoforge.record import FILE, WINNER, Evaluation, Record
+from evoforge.recipe import canonical
+from evoforge.record import FILE, WINNER, Record
 from evoforge.report import card, examples, plots, preflight_table, result, table
 from evoforge.report.html import run_page
 from evoforge.rounding import rounding
 from evoforge.showcase import questions
-from evoforge.stage import Stage, check_options
-from evoforge.start import Start, Starts, recorded, starts
-from evoforge.task.base import Task
-from evoforge.tracker.base import Status, Trackers
+from evoforge.start import Starts, recorded
+from evoforge.tracker.base import Status
 
 log = logging.getLogger(__name__)
 
 # Items whose prompts tell whether a path that is written says what the scored one did.
 PROBE = 8
 LIBRARIES = ("torch", "transformers", "safetensors", "numpy", "cma", "cmaes")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The objects of a run, built and checked against each other."""
-
-    task: Task
-    merger: Merger
-    pool: Pool
-    stages: tuple[Stage, ...]
-    baselines: Mapping[str, Recipe]
-    executor: Executor
-    trackers: Trackers
-    evaluator: Evaluator
-    starts: Starts
-
-
-def assemble(cfg: Mapping[str, Any], known: Starts | None = None) -> Parts:
-    """Build every part of a run; nothing is written.
-
-    Args:
-        cfg: the whole configuration.
-        known: where the searches start, of a run that goes on; None to find it.
-
-    Raises:
-        ConfigError: an option or a source is not usable.
-    """
-    for option, least in (("seed", 0), ("finalists", 1), ("baseline_items", 1), ("examples", 0)):
-        _check_whole(cfg, option, least)
-    limits = cfg["budget"]
-    if not isinstance(limits, Mapping):
-        raise ConfigError(f"budget must be {{evaluations, minutes}}, got {limits!r}; set budget")
-    trackers = [config.build(n, f"tracker.{k}") for k, n in (cfg.get("tracker") or {}).items()]
-    task = config.build(cfg["task"], "task")
-    merger = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models"))
-    pool = merger.pool
-    check_options(cfg["stages"], [phase.name for phase in merger.phases])
-    begin = starts(cfg["start"], merger, cfg["seed"]) if known is None else known
-    stages = tuple(
-        _stage(cfg, phase, task, limits, begin.get(phase.name, ())) for phase in merger.phases
-    )
-    evaluator = config.build(cfg["evaluator"], "evaluator", task=task, pool=pool)
-    mergers = Mergers(pool)
-
-    def evaluate(job: Job) -> Evaluation:
-        candidate = mergers.build(job.recipe)
-        return evaluator.evaluate(candidate, job.items, proxy=job.proxy)  # type: ignore[no-any-return]
-
-    return Parts(
-        task=task,
-        merger=merger,
-        pool=pool,
-        stages=stages,
-        baselines=baselines(merger, cfg["seed"], stages[0].optimizer.space.init),
-        executor=config.build(cfg["executor"], "executor", evaluate=evaluate),
-        trackers=Trackers(trackers),
-        evaluator=evaluator,
-        starts=begin,
-    )
-
-
-def _stage(
-    cfg: Mapping[str, Any],
-    phase: Phase,
-    task: Task,
-    limits: Mapping[str, Any],
-    begin: Sequence[Start],
-) -> Stage:
-    """Build one search with its share of the budget."""
-    budget = config.build({"_target_": "evoforge.stage.Budget", **limits}, "budget")
-    facts = {
-        "merge": phase.merger.method,
-        "optimizer": _option(cfg["optimizer"]),
-        "metric": task.metric,
-        "direction": "max" if task.higher_is_better else "min",
-        "run": dict(limits),
-        **({"starts": [start.text for start in begin]} if begin else {}),
-    }
-    fitness = config.build(_node(cfg, phase, "fitness"), "fitness", items=task.items("search"))
-    if fitness.uses_proxy and task.proxy is None:
-        raise ConfigError(
-            f"this fitness asks a cheaper proxy first, and {task.name} has none; set task.proxy, "
-            "or another fitness"
-        )
-    space = phase.merger.space
-    if begin:
-        space = space.starting(np.stack([start.genome for start in begin]))
-    return Stage(
-        phase.name,
-        phase.merger,
-        config.build(_node(cfg, phase, "optimizer"), "optimizer", space=space),
-        fitness,
-        budget.part(phase.done, phase.share),
-        facts,
-    )
-
-
-def _node(cfg: Mapping[str, Any], phase: Phase, noun: str) -> dict[str, Any]:
-    """Return the options of a part of one search: the run's, and what is said of this search."""
-    return {**cfg[noun], **cfg["stages"].get(phase.name, {}).get(noun, {})}
-
-
-def _check_whole(cfg: Mapping[str, Any], option: str, least: int) -> None:
-    value = cfg[option]
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(
-            f"{option} must be a whole number from {least} on, got {value!r}; set {option}"
-        )
 
 
 def run(
@@ -342,8 +227,3 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "questions": canonical(questions(parts.task.items("test") if cfg["examples"] else ())),
         "starts": canonical({name: [s.facts for s in all_] for name, all_ in parts.starts.items()}),
     }
-
-
-def _option(node: Mapping[str, Any]) -> str:
-    """Return the name of an option: the module of its target."""
-    return str(node["_target_"]).split(".")[-2]

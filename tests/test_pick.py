@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from evoforge import session
+from evoforge.assembly import assemble
 from evoforge.errors import ConfigError, JournalError
 from evoforge.evaluation import Evaluation, item_set_hash
 from evoforge.journal import Journal
@@ -67,7 +68,7 @@ def test_any_candidate_is_exported_exactly_as_it_was_scored(record, tmp_path):
     asked = record.candidate("search", 1, 3)
     target = pick(record, "search/1/3", tmp_path / "model")
     assert (target / "recipe.json").read_text().strip() == record.recipe(asked.recipe).text
-    parts = session.assemble(json.loads(record.meta("config")))
+    parts = assemble(json.loads(record.meta("config")))
     candidate = Mergers(parts.pool).build(record.recipe(asked.recipe))
     written = load_file(target / "model.safetensors")
     for name in ("model.layers.0.mlp.up_proj.weight", "model.norm.weight"):

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from safetensors.torch import load_file, save_file
 
-from evoforge import export, session
+from evoforge import assembly, export, session
 from evoforge.errors import ConfigError, JournalError, MergeError
 from evoforge.record import Record
 
@@ -86,7 +86,7 @@ def test_the_page_of_examples_is_written_and_made_again(run):
 
 def test_the_number_of_examples_is_checked(compose):
     with pytest.raises(ConfigError, match="examples must be a whole number from 0 on, got -1"):
-        session.assemble(compose("examples=-1"))
+        assembly.assemble(compose("examples=-1"))
 
 
 HYBRID = ["merge=ties_dfs", "merge.dfs.sources=[ja]"]
@@ -94,7 +94,7 @@ HYBRID = ["merge=ties_dfs", "merge.dfs.sources=[ja]"]
 
 def test_each_search_can_have_options_of_its_own(compose):
     own = ["+stages.dfs.optimizer.population=24", "+stages.ps.fitness.size=32"]
-    ps, dfs = session.assemble(compose(*HYBRID, *own)).stages
+    ps, dfs = assembly.assemble(compose(*HYBRID, *own)).stages
     assert (ps.optimizer.population, dfs.optimizer.population) == (9, 24)
     assert (ps.fitness.size, dfs.fitness.size) == (32, 128)
 
@@ -117,7 +117,7 @@ def test_each_search_can_have_options_of_its_own(compose):
 )
 def test_options_of_no_search_are_refused(compose, override, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        session.assemble(compose(*HYBRID, override))
+        assembly.assemble(compose(*HYBRID, override))
 
 
 def test_a_source_that_changed_since_is_named_with_its_tensor(run, sources):

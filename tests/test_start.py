@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from evoforge import session
+from evoforge.assembly import assemble
 from evoforge.errors import ConfigError, JournalError
 from evoforge.merge.dfs import Dfs
 from evoforge.merge.ties import Ties
@@ -342,7 +343,7 @@ def test_a_killed_run_goes_on_without_the_run_it_started_from(run, whole, earlie
 
 
 def test_runs_without_starts_say_nothing_of_them(small):
-    parts = session.assemble(small())
+    parts = assemble(small())
     assert parts.starts == {}
     assert "starts" not in parts.stages[0].facts
 
@@ -350,4 +351,4 @@ def test_runs_without_starts_say_nothing_of_them(small):
 def test_more_starts_than_a_generation_asks_are_refused(small):
     few = ["optimizer=random_search", "optimizer.population=1", "start=[soup,middle]"]
     with pytest.raises(ConfigError, match="population must be at least 2, as many as the search"):
-        session.assemble(small(*few))
+        assemble(small(*few))

@@ -15,6 +15,11 @@ def evaluate(job):
     return Evaluation(job.recipe.hash, "p", "i", "ok", float(number), score=float(number))
 
 
+def made_there(place):
+    """Return `evaluate` in another process."""
+    return evaluate
+
+
 @pytest.fixture
 def jobs():
     """Return a maker of jobs: `jobs(3, 1, 2)`."""

@@ -3,13 +3,13 @@
 import pytest
 
 from evoforge.config import build
-from tests.executor.conftest import evaluate
+from tests.executor.conftest import evaluate, made_there
 
 
 @pytest.fixture
 def executor(executor_option, compose):
     node = compose(f"executor={executor_option}")["executor"]
-    made = build(node, "executor", evaluate=evaluate)
+    made = build(node, "executor", evaluate=evaluate, make=made_there)
     yield made
     made.close()
 
@@ -41,6 +41,21 @@ def test_a_run_left_half_way_does_not_hinder_the_next(executor, jobs):
     left = executor.run(jobs(1, 2, 3))
     next(left)
     assert [evaluation.fitness for evaluation in executor.run(jobs(4, 5))] == [4, 5]
+
+
+def test_results_are_taken_by_number_in_any_order(executor, jobs):
+    numbers = [executor.submit(job) for job in jobs(4, 8, 6)]
+    found = dict(executor.finished() for _ in numbers)
+    assert [found[number].fitness for number in numbers] == [4, 8, 6]
+    with pytest.raises(LookupError):
+        executor.finished()
+
+
+def test_what_is_forgotten_is_not_returned(executor, jobs):
+    executor.submit(*jobs(1))
+    executor.forget()
+    number = executor.submit(*jobs(2))
+    assert executor.finished()[0] == number
 
 
 def test_closing_twice_does_no_harm(executor):

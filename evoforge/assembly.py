@@ -1,0 +1,165 @@
+"""The parts of a run, built from its configuration and checked against each other.
+
+Beside the session the only module that knows the configuration. Workers build what they need by
+it, too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from evoforge import config
+from evoforge.baseline import baselines
+from evoforge.errors import ConfigError
+from evoforge.evaluator.base import Evaluator
+from evoforge.executor.base import Executor, Job, Place
+from evoforge.merge.base import Merger, Mergers, Phase
+from evoforge.models.pool import Pool
+from evoforge.recipe import Recipe
+from evoforge.record import Evaluation
+from evoforge.stage import Stage, check_options
+from evoforge.start import Start, Starts, starts
+from evoforge.task.base import Task
+from evoforge.tracker.base import Trackers
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The objects of a run, built and checked against each other."""
+
+    task: Task
+    merger: Merger
+    pool: Pool
+    stages: tuple[Stage, ...]
+    baselines: Mapping[str, Recipe]
+    executor: Executor
+    trackers: Trackers
+    evaluator: Evaluator
+    starts: Starts
+
+
+def assemble(cfg: Mapping[str, Any], known: Starts | None = None) -> Parts:
+    """Build every part of a run; nothing is written.
+
+    Args:
+        cfg: the whole configuration.
+        known: where the searches start, of a run that goes on; None to find it.
+
+    Raises:
+        ConfigError: an option or a source is not usable.
+    """
+    for option, least in (("seed", 0), ("finalists", 1), ("baseline_items", 1), ("examples", 0)):
+        _check_whole(cfg, option, least)
+    limits = cfg["budget"]
+    if not isinstance(limits, Mapping):
+        raise ConfigError(f"budget must be {{evaluations, minutes}}, got {limits!r}; set budget")
+    trackers = [config.build(n, f"tracker.{k}") for k, n in (cfg.get("tracker") or {}).items()]
+    task = config.build(cfg["task"], "task")
+    merger = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models"))
+    pool = merger.pool
+    check_options(cfg["stages"], [phase.name for phase in merger.phases])
+    begin = starts(cfg["start"], merger, cfg["seed"]) if known is None else known
+    stages = tuple(
+        _stage(cfg, phase, task, limits, begin.get(phase.name, ())) for phase in merger.phases
+    )
+    evaluator = config.build(cfg["evaluator"], "evaluator", task=task, pool=pool)
+    return Parts(
+        task=task,
+        merger=merger,
+        pool=pool,
+        stages=stages,
+        baselines=baselines(merger, cfg["seed"], stages[0].optimizer.space.init),
+        executor=config.build(
+            cfg["executor"],
+            "executor",
+            evaluate=_evaluate(pool, evaluator),
+            make=partial(workplace, cfg),
+        ),
+        trackers=Trackers(trackers),
+        evaluator=evaluator,
+        starts=begin,
+    )
+
+
+def workplace(cfg: Mapping[str, Any], place: Place) -> Callable[[Job], Evaluation]:
+    """Return what does jobs in a process of its own, built there from the configuration alone.
+
+    Args:
+        cfg: the whole configuration.
+        place: where that is.
+
+    Raises:
+        ConfigError: an option or a source is not usable there.
+    """
+    task = config.build(cfg["task"], "task")
+    pool = config.build(cfg["models"], "models")
+    node = cfg["evaluator"]
+    if place.device is not None:
+        node = {**node, "device": place.device}
+    return _evaluate(pool, config.build(node, "evaluator", task=task, pool=pool))
+
+
+def _evaluate(pool: Pool, evaluator: Evaluator) -> Callable[[Job], Evaluation]:
+    mergers = Mergers(pool)
+
+    def evaluate(job: Job) -> Evaluation:
+        return evaluator.evaluate(mergers.build(job.recipe), job.items, proxy=job.proxy)
+
+    return evaluate
+
+
+def _stage(
+    cfg: Mapping[str, Any],
+    phase: Phase,
+    task: Task,
+    limits: Mapping[str, Any],
+    begin: Sequence[Start],
+) -> Stage:
+    """Build one search with its share of the budget."""
+    budget = config.build({"_target_": "evoforge.stage.Budget", **limits}, "budget")
+    facts = {
+        "merge": phase.merger.method,
+        "optimizer": _option(cfg["optimizer"]),
+        "metric": task.metric,
+        "direction": "max" if task.higher_is_better else "min",
+        "run": dict(limits),
+        **({"starts": [start.text for start in begin]} if begin else {}),
+    }
+    fitness = config.build(_node(cfg, phase, "fitness"), "fitness", items=task.items("search"))
+    if fitness.uses_proxy and task.proxy is None:
+        raise ConfigError(
+            f"this fitness asks a cheaper proxy first, and {task.name} has none; set task.proxy, "
+            "or another fitness"
+        )
+    space = phase.merger.space
+    if begin:
+        space = space.starting(np.stack([start.genome for start in begin]))
+    return Stage(
+        phase.name,
+        phase.merger,
+        config.build(_node(cfg, phase, "optimizer"), "optimizer", space=space),
+        fitness,
+        budget.part(phase.done, phase.share),
+        facts,
+    )
+
+
+def _node(cfg: Mapping[str, Any], phase: Phase, noun: str) -> dict[str, Any]:
+    """Return the options of a part of one search: the run's, and what is said of this search."""
+    return {**cfg[noun], **cfg["stages"].get(phase.name, {}).get(noun, {})}
+
+
+def _check_whole(cfg: Mapping[str, Any], option: str, least: int) -> None:
+    value = cfg[option]
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(
+            f"{option} must be a whole number from {least} on, got {value!r}; set {option}"
+        )
+
+
+def _option(node: Mapping[str, Any]) -> str:
+    """Return the name of an option: the module of its target."""
+    return str(node["_target_"]).split(".")[-2]
