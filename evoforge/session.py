@@ -23,7 +23,6 @@ from evoforge.journal import Journal
 from evoforge.materials import check_items, check_sources, hashes
 from evoforge.merge.base import Mergers
 from evoforge.models.preflight import preflight
-from evoforge.path import hops
 from evoforge.recipe import canonical
 from evoforge.record import FILE, WINNER, Record
 from evoforge.report import card, examples, plots, preflight_table, result, table
@@ -128,8 +127,7 @@ def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
     """Make again what someone deleted from a complete run."""
     folder, record = journal.folder, journal.record
     recipe = record.recipe(record.evaluation(record.roles()[WINNER, "test"]).recipe)
-    wanted = ["fitness.png", "genes.png", *(["path.png"] if hops(recipe.content) else [])]
-    wanted += [examples.FILE] if record.examples() else []
+    wanted = [*plots.names(record), *([examples.FILE] if record.examples() else [])]
     if not all((folder / name).is_file() for name in wanted):
         _draw(record)
     if (folder / "model").is_dir():

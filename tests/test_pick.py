@@ -17,6 +17,7 @@ from evoforge.merge.base import Mergers
 from evoforge.pick import main, names, pick, recipe_of
 from evoforge.recipe import Recipe
 from evoforge.record import Record
+from evoforge.report import plots
 
 SMALL = [
     "merge=ties",
@@ -61,6 +62,7 @@ def record(folder):
 
 def test_a_run_for_several_goals_ends_with_a_front_in_its_folder(folder, record):
     assert (folder / "front.png").is_file()
+    assert "front.png" in plots.names(record)
     assert {"best", "knee", "best-fitness", "best-tokens", "front-1"} <= set(names(record))
 
 

@@ -16,7 +16,9 @@ from matplotlib.ticker import FuncFormatter
 from evoforge.path import hops
 from evoforge.record import BASELINE, Record
 from evoforge.report import figure as fig
+from evoforge.report.archive_plot import archives
 from evoforge.report.archive_plot import draw as draw_archive
+from evoforge.report.front import front
 from evoforge.report.front_plot import draw as draw_front
 from evoforge.report.gene_plot import draw as draw_genes
 from evoforge.report.history import Floats, History, higher, histories, winner
@@ -55,6 +57,22 @@ def plots(record: Record) -> list[Path]:
         layers = depths(record, content)
         paths.append(draw_path(hops(content), layers, record.folder / "path.png"))
     return [*paths, *filter(None, [draw_front(record), draw_archive(record)])]
+
+
+def names(record: Record) -> list[str]:
+    """Return the file names of what `plots` draws, in its order."""
+    stages = histories(record)
+    if not stages:
+        return []
+    numbers = [number for number, history in enumerate(stages, start=1) if history.names]
+    genes = ["genes.png" if number == 1 else f"genes_{number}.png" for number in numbers]
+    content = winning(record)
+    others = {
+        "path.png": content is not None and hops(content),
+        "front.png": front(record),
+        "archive.png": archives(record),
+    }
+    return ["fitness.png", *genes, *(name for name, there in others.items() if there)]
 
 
 def fitness(record: Record, stages: Sequence[History]) -> Path:

@@ -2,6 +2,7 @@ import pytest
 from matplotlib.image import imread
 
 from evoforge.report.archive_plot import draw
+from evoforge.report.plots import names
 
 
 @pytest.mark.parametrize("axes", [["tokens"], ["tokens", "hops"], ["tokens", "hops", "lang"]])
@@ -13,7 +14,9 @@ def test_archives_are_drawn_also_where_nobody_has_a_place(complete, axes, held):
     complete.journal.add_state("ps", 4, {"archives": [archive]})
     picture = imread(draw(complete.record))
     assert picture.std() > 0.05
+    assert "archive.png" in names(complete.record)
 
 
 def test_a_run_without_archives_has_no_picture(complete):
     assert draw(complete.record) is None
+    assert "archive.png" not in names(complete.record)

@@ -9,7 +9,7 @@ from evoforge.report import figure as fig
 from evoforge.report.figure import clean, spread
 from evoforge.report.gene_plot import _smooth
 from evoforge.report.history import histories
-from evoforge.report.plots import fitness, plots
+from evoforge.report.plots import fitness, names, plots
 
 
 def size(path):
@@ -26,7 +26,9 @@ def test_a_run_has_two_pictures(complete):
 
 
 def test_an_empty_run_has_none(new_run):
-    assert plots(new_run().record) == []
+    record = new_run().record
+    assert plots(record) == []
+    assert names(record) == []
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,9 @@ def test_every_stage_has_its_genes(new_run):
 
 
 def test_a_winner_with_a_path_has_a_picture_of_it(walked):
-    names = [path.name for path in plots(walked.record)]
-    assert names == ["fitness.png", "genes.png", "genes_2.png", "path.png"]
+    drawn = [path.name for path in plots(walked.record)]
+    assert drawn == ["fitness.png", "genes.png", "genes_2.png", "path.png"]
+    assert names(walked.record) == drawn
 
 
 def test_two_stages_are_named_and_have_their_bests(walked, monkeypatch):
