@@ -115,6 +115,16 @@ class Hybrid(Merger):
         return self.dfs.num_models
 
     @property
+    def num_layers(self) -> int:
+        """The hops of the longest path."""
+        return self.dfs.num_layers
+
+    @property
+    def merges(self) -> Merger | None:
+        """The merger of weights."""
+        return self.ps.merges
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The number of layers of each model."""
         return self.dfs.facts

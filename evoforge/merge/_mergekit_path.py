@@ -159,6 +159,7 @@ class FromPath(Dfs):
             scale_range={"low": min(0.5, *scales), "high": max(1.5, *scales), "init": 1.0},
             floor=min(0.1, *map(abs, scales)),
             scale_target=recipe.content["options"]["scale_target"],
+            max_hops=None,  # the file's own path must have room
             init_rest=OUT,
         )
         self._start = {self._slots[n].name: hop for n, hop in zip(places, path, strict=True)}

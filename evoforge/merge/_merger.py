@@ -81,6 +81,16 @@ class Merger(ABC):
         return 1
 
     @property
+    def num_layers(self) -> int:
+        """The most transformer blocks that a candidate has."""
+        return self.pool.reference.num_layers
+
+    @property
+    def merges(self) -> "Merger | None":
+        """The merger of weights in it: itself, unless candidates are paths; None without one."""
+        return self
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What reports should know of the space beside its parameters, as JSON values."""
         return {}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from evoforge.candidate import SCALE_TARGETS, Candidate, ScaleTarget
 from evoforge.errors import ConfigError
@@ -19,6 +19,8 @@ from evoforge.space import Genome, Param, Range, Space
 
 # What a merge is called that takes the first model's place in a path.
 MERGED = "merged"
+# A longer path costs more of every answer, and few of those that are drawn say anything.
+ROOM = 1.5
 # Multiples of the golden ratio, less their whole parts, are spread evenly wherever one stops.
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -30,8 +32,8 @@ class Dfs(Merger):
     Each of these slots has a gene that says whether it is in the path (above one half), and scales
     multiply what goes from hop to hop. The path starts with the first model's first layer and ends
     with its last one, which are put there if the slots do not; embeddings, final norm, output
-    embedding and tokenizer are the first model's. The search starts with the first model's first
-    pass in and all else undecided, so with the first model itself.
+    embedding and tokenizer are the first model's. The search starts with the first model itself:
+    its first pass is in, and all else out, neither of them for sure.
 
     A path of more than `max_hops` hops is cut down to them: the slots whose genes are lowest leave
     it; of equals those of the last pass, in an order that is always the same and favours no layer.
@@ -49,7 +51,8 @@ class Dfs(Merger):
         floor: the least magnitude of a scale, in (0, 1].
         scale_target: `stream`, scales multiply the whole input of a layer; `branch`, only what the
             layer before adds in its MLP.
-        max_hops: the longest path; None for any.
+        max_hops: the longest path: a number from 2 on; `auto`, one and a half times the first
+            model's layers; None for any.
         init_first: the start of the genes of the first model's first pass, in [0, 1].
         init_rest: the start of the genes of all other slots; 0.5 in the paper's 13B models.
 
@@ -59,8 +62,8 @@ class Dfs(Merger):
 
     Reference:
         Akiba 2025, Evolutionary Optimization of Model Merging Recipes (arXiv 2403.13187), section
-        3.2 and the appendix on the 13B models, whose start of the first model's first pass is
-        taken here: 2 standard deviations of 1/6 above one half. All else starts as far below.
+        3.2 and the appendix on the 13B models, where the first model's first pass starts 2
+        standard deviations of 1/6 above one half (`init_first: 0.83`) and all else at it.
     """
 
     def __init__(
@@ -74,9 +77,9 @@ class Dfs(Merger):
         scale_range: Any = None,
         floor: float = 0.1,
         scale_target: ScaleTarget = "stream",
-        max_hops: int | None = None,
-        init_first: float = 5 / 6,
-        init_rest: float = 1 / 6,
+        max_hops: int | Literal["auto"] | None = "auto",
+        init_first: float = 0.55,
+        init_rest: float = 0.45,
     ) -> None:
         names = [source.name for source in pool.sources] if sources is None else list(sources)
         _check_sources(names, merged, pool)
@@ -90,7 +93,8 @@ class Dfs(Merger):
             depths.insert(0, self.pool.reference.num_layers)
         self.depths = dict(zip(names, depths, strict=True))
         self.scale_target = scale_target
-        self.max_hops = max_hops
+        lead = self.depths[self._first]
+        self.max_hops = max(2, round(ROOM * lead)) if max_hops == "auto" else max_hops
         self._check_max_hops()
         self._starts = {True: init_first, False: init_rest}
         layers = [(name, layer) for name, depth in self.depths.items() for layer in range(depth)]
@@ -140,6 +144,17 @@ class Dfs(Merger):
     def num_models(self) -> int:
         """Each model that paths can lead through."""
         return len(self.depths)
+
+    @property
+    def num_layers(self) -> int:
+        """The hops of the longest path: every slot, and the end."""
+        slots = len(self._slots) + 1
+        return slots if self.max_hops is None else min(self.max_hops, slots)
+
+    @property
+    def merges(self) -> None:
+        """Paths change no weights."""
+        return
 
     @property
     def facts(self) -> dict[str, Any]:
