@@ -6,9 +6,10 @@ Jobs go out and results come back as values: plain records that any process can 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from evoforge.recipe import Recipe
-from evoforge.record import Evaluation
+from evoforge.record import Evaluation, item_set_hash
 from evoforge.task.base import Item
 
 
@@ -50,16 +51,37 @@ class Executor(ABC):
     Args:
         evaluate: does one job in this process; never raises for a fault of the candidate.
         make: makes the like of `evaluate` in another process; it can be sent there.
+        protocol: names the protocol of a job, for results that no worker lived to give.
+
+    Attributes:
+        here: whether jobs are done in this process, by `evaluate`.
     """
 
-    def __init__(self, evaluate: Evaluate, make: Callable[[Place], Evaluate]) -> None:
+    here: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        make: Callable[[Place], Evaluate],
+        protocol: Callable[[Job], str] = lambda _: "",
+    ) -> None:
         self.evaluate = evaluate
         self.make = make
+        self.protocol = protocol
 
     @property
     @abstractmethod
     def workers(self) -> int:
         """How many jobs are done at the same time, at least 1."""
+
+    def start(self) -> None:
+        """Wait until a job can be done, so that what cannot be used is known before a run begins.
+
+        Raises:
+            ConfigError: an option or a source is not usable where jobs are done.
+            SearchError: no worker can start.
+        """
+        return  # there is nothing to start where jobs are done in this process
 
     @abstractmethod
     def submit(self, job: Job) -> int:
@@ -71,6 +93,8 @@ class Executor(ABC):
 
         Raises:
             LookupError: no job was given that was not returned.
+            ConfigError: an option or a source is not usable where jobs are done.
+            SearchError: no worker can start.
         """
 
     @abstractmethod
@@ -97,3 +121,20 @@ class Executor(ABC):
                 yield known.pop(number)
         finally:
             self.forget()
+
+    def lost(self, job: Job, reason: str) -> Evaluation:
+        """Return the evaluation of a job that failed without its candidate's or its task's doing.
+
+        Args:
+            job: what was to be done.
+            reason: why it was not.
+        """
+        return Evaluation(
+            recipe=job.recipe.hash,
+            protocol=self.protocol(job),
+            item_set=item_set_hash([item.id for item in job.items]),
+            status="failed",
+            fitness=float("-inf"),
+            reason=reason,
+            proxy=job.proxy,
+        )

@@ -13,12 +13,19 @@ class Local(Executor):
     Args:
         evaluate: does one job.
         make: not needed here.
+        protocol: not needed here.
     """
 
+    here = True
     workers = 1
 
-    def __init__(self, evaluate: Evaluate, make: Callable[[Place], Evaluate] | None = None) -> None:
-        super().__init__(evaluate, make or (lambda _: evaluate))
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        make: Callable[[Place], Evaluate] | None = None,
+        protocol: Callable[[Job], str] = lambda _: "",
+    ) -> None:
+        super().__init__(evaluate, make or (lambda _: evaluate), protocol)
         self._waiting: deque[tuple[int, Job]] = deque()
         self._given = 0
 
