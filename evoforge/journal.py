@@ -7,7 +7,7 @@ know models, tasks or optimizers. Trackers and reports read it and are copies of
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 from filelock import FileLock
 
 from evoforge.errors import JournalError
-from evoforge.locked import locked
+from evoforge.insert import insert_candidates, insert_evaluation, insert_recipe
+from evoforge.locked import locked, unlock
 from evoforge.origin import Descent
 from evoforge.recipe import Recipe, canonical
-from evoforge.record import FILE, Evaluation, Example, Record, item_set_hash
-from evoforge.schema import EXAMPLES, FORMAT, ORIGINS, SCHEMA, STATES
+from evoforge.record import FILE, Evaluation, Example, Record, Telling, item_set_hash
+from evoforge.schema import EXAMPLES, FORMAT, SCHEMA, STATES, TELLINGS
 from evoforge.space import Genome
 
 
@@ -27,12 +28,14 @@ class Journal:
     """The record of one run.
 
     Use `Journal.create` or `Journal.resume`; both lock the folder against other processes.
-    `record` reads back what was written.
+    `record` reads back what was written. `before_commit` is called before anything is kept: what
+    it raises takes back the transaction.
     """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, lock: FileLock) -> None:
         self.folder = folder
         self.record = Record(folder, connection)
+        self.before_commit: Callable[[], None] = lambda: None
         self._connection = connection
         self._lock = lock
         self._session: int | None = None
@@ -77,7 +80,7 @@ class Journal:
         journal = Journal._open(folder)
         try:
             journal.record.check()
-            (found,) = journal._connection.execute("PRAGMA quick_check(1)").fetchone()
+            (found,) = journal._connection.execute("PRAGMA integrity_check(1)").fetchone()
         except JournalError:
             journal.close()
             raise
@@ -93,7 +96,11 @@ class Journal:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Whether a folder holds a run, damaged or not: a journal with something in it."""
+        """Whether a folder holds a run, damaged or not: a journal with something in it.
+
+        Raises:
+            JournalError: nobody can tell, because the disk is full or failing.
+        """
         path = folder / FILE
         if not path.is_file():
             return False
@@ -101,6 +108,8 @@ class Journal:
         try:
             # A process killed right after opening the file leaves it without tables.
             return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+        except sqlite3.OperationalError as error:
+            raise JournalError(f"{path} cannot be used: {error}; set hydra.run.dir") from error
         except sqlite3.DatabaseError:
             return True
         finally:
@@ -122,6 +131,7 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self.before_commit()
                 if self._session is not None:
                     connection.execute(
                         "UPDATE sessions SET total=? WHERE id=?",
@@ -143,7 +153,7 @@ class Journal:
     def close(self) -> None:
         """Close the file and release the folder; may be called twice."""
         self._connection.close()
-        self._lock.release()
+        unlock(self.folder, self._lock)
 
     # What is written.
 
@@ -198,9 +208,7 @@ class Journal:
 
     def add_recipe(self, recipe: Recipe) -> None:
         """Remember a recipe; call inside a transaction."""
-        self._connection.execute(
-            "INSERT OR IGNORE INTO recipes VALUES (?, ?)", (recipe.hash, recipe.text)
-        )
+        insert_recipe(self._connection, recipe)
 
     def add_generation(
         self,
@@ -226,64 +234,31 @@ class Journal:
             self._connection.execute(
                 "INSERT INTO generations VALUES (?, ?, ?, NULL)", (stage, generation, key)
             )
-            for position, (genome, recipe) in enumerate(asked):
-                self.add_recipe(recipe)
-                self._connection.execute(
-                    "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, NULL, NULL)",
-                    (stage, generation, position, genome.tobytes(), recipe.hash),
-                )
-            if origins:
-                self._add_origins(stage, generation, origins)
+            insert_candidates(self._connection, (stage, generation, 0), asked, origins)
 
-    def _add_origins(self, stage: str, generation: int, origins: Sequence[Descent]) -> None:
-        self._connection.execute(ORIGINS)
-        self._connection.executemany(
-            "INSERT INTO origins VALUES (?, ?, ?, ?, ?)",
-            (
-                (stage, generation, position, origin.operator, canonical([*origin.parents]))
-                for position, origin in enumerate(origins)
-            ),
-        )
+    def add_candidates(
+        self,
+        stage: str,
+        generation: int,
+        first: int,
+        asked: Sequence[tuple[Genome, Recipe]],
+        origins: Sequence[Descent] = (),
+    ) -> None:
+        """Record the rest of a generation that a budget had cut off.
+
+        Args:
+            stage: the search.
+            generation: that is recorded in part.
+            first: position of the first of the rest.
+            asked: see `add_generation`, as `origins`.
+            origins: of the rest.
+        """
+        with self.transaction():
+            insert_candidates(self._connection, (stage, generation, first), asked, origins)
 
     def add_evaluation(self, evaluation: Evaluation) -> int:
         """Record an evaluation with its items; call inside a transaction. Returns its number."""
-        cursor = self._connection.execute(
-            "INSERT INTO evaluations (recipe, protocol, item_set, status, reason, score, fitness,"
-            " metrics, seconds, proxy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                evaluation.recipe,
-                evaluation.protocol,
-                evaluation.item_set,
-                evaluation.status,
-                evaluation.reason,
-                evaluation.score,
-                evaluation.fitness,
-                canonical(dict(evaluation.metrics)),
-                canonical(dict(evaluation.seconds)),
-                evaluation.proxy,
-            ),
-        )
-        number = cursor.lastrowid
-        assert number is not None
-        self._add_results(evaluation)
-        return number
-
-    def _add_results(self, evaluation: Evaluation) -> None:
-        """Record what was answered; what was known before stays as it is."""
-        subject = (evaluation.recipe, evaluation.protocol)
-        self._connection.execute(
-            "INSERT OR IGNORE INTO subjects (recipe, protocol) VALUES (?, ?)", subject
-        )
-        (key,) = self._connection.execute(
-            "SELECT id FROM subjects WHERE recipe=? AND protocol=?", subject
-        ).fetchone()
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                (key, r.item, r.score, canonical(dict(r.metrics)), r.completion, r.tokens, r.reason)
-                for r in evaluation.results
-            ),
-        )
+        return insert_evaluation(self._connection, evaluation)
 
     def assign(self, stage: str, generation: int, position: int, evaluation: int) -> None:
         """Say what became of a candidate; call inside a transaction.
@@ -299,14 +274,40 @@ class Journal:
         )
         self.event("candidate", stage=stage, generation=generation, position=position)
 
-    def tell(self, stage: str, generation: int, fitness: Genome) -> None:
-        """Record the fitness that the optimizer is about to be told."""
+    def tell(
+        self, stage: str, generation: int, fitness: Genome, state: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record the fitness that the optimizer is about to be told, or has been in tellings.
+
+        Args:
+            stage: the search.
+            generation: counted from 0.
+            fitness: (population,).
+            state: what the optimizer says of itself, if it was told already: see `add_state`.
+        """
         with self.transaction():
             self._connection.execute(
                 "UPDATE generations SET told=? WHERE stage=? AND generation=?",
                 (fitness.tobytes(), stage, generation),
             )
+            if state:
+                self._add_state(stage, generation, state)
             self.event("generation", stage=stage, generation=generation)
+
+    def add_telling(self, stage: str, number: int, telling: Telling) -> None:
+        """Record what the optimizer of a steady-state search is about to be told.
+
+        Args:
+            stage: the search.
+            number: of the telling, counted from 0.
+            telling: who is told, and how many generations had been asked.
+        """
+        with self.transaction():
+            self._connection.execute(TELLINGS)
+            self._connection.execute(
+                "INSERT INTO tellings VALUES (?, ?, ?, ?)",
+                (stage, number, telling.asked, canonical([*map(list, telling.places)])),
+            )
 
     def add_state(self, stage: str, generation: int, content: Mapping[str, Any]) -> None:
         """Keep what an optimizer says of itself after a generation was told; the first time counts.
@@ -314,11 +315,14 @@ class Journal:
         A generation that was told before a crash came between is made good when it is replayed.
         """
         with self.transaction():
-            self._connection.execute(STATES)
-            self._connection.execute(
-                "INSERT OR IGNORE INTO states VALUES (?, ?, ?)",
-                (stage, generation, canonical(dict(content))),
-            )
+            self._add_state(stage, generation, content)
+
+    def _add_state(self, stage: str, generation: int, content: Mapping[str, Any]) -> None:
+        self._connection.execute(STATES)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO states VALUES (?, ?, ?)",
+            (stage, generation, canonical(dict(content))),
+        )
 
     def add_role(self, name: str, part: str, recipe: str, evaluation: int) -> None:
         """Give an evaluation a name, such as a baseline's; call inside a transaction."""

@@ -3,8 +3,10 @@
 Knows the journal, the task and the executor; it does not know who wants the evaluations.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from evoforge.evaluator.base import judged
 from evoforge.executor.base import Executor, Job
@@ -12,6 +14,9 @@ from evoforge.journal import Journal
 from evoforge.recipe import Recipe
 from evoforge.record import Evaluation, ItemResult, item_set_hash
 from evoforge.task.base import Item, Task
+
+Key = TypeVar("Key")
+Identity = tuple[str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ class Asked:
     def item_set(self) -> str:
         """The identity of the items."""
         return item_set_hash([item.id for item in self.items])
+
+    @property
+    def identity(self) -> Identity:
+        """What is evaluated once, whoever asks it."""
+        return (self.recipe.hash, self.item_set, self.proxy)
 
 
 @dataclass(frozen=True)
@@ -57,10 +67,10 @@ class Judging:
     """
 
     def __init__(self, journal: Journal, task: Task, executor: Executor) -> None:
-        self._journal = journal
+        self.journal = journal
         self._record = journal.record
         self._task = task
-        self._executor = executor
+        self.executor = executor
 
     def evaluate(
         self,
@@ -76,29 +86,30 @@ class Judging:
             changed: called after each commit.
         """
         found: dict[int, Judged] = {}
-        waiting: dict[tuple[str, str, bool], list[int]] = {}
+        waiting: dict[Identity, list[int]] = {}
         for place, one in enumerate(asked):
-            number = self._find(one)
+            number = self.find(one)
             if number is None:
-                waiting.setdefault((one.recipe.hash, one.item_set, one.proxy), []).append(place)
+                waiting.setdefault(one.identity, []).append(place)
             else:
                 found[place] = Judged(place, number)
         if found:
-            with self._journal.transaction():
+            with self.journal.transaction():
                 for one_found in found.values():
                     done(one_found)
             changed()
         firsts = [asked[places[0]] for places in waiting.values()]
         for evaluation, places in zip(self._run(firsts), waiting.values(), strict=True):
-            with self._journal.transaction():
-                number = self._keep(asked[places[0]], evaluation)
+            with self.journal.transaction():
+                number = self.keep(asked[places[0]], evaluation)
                 for place in places:
                     found[place] = Judged(place, number)
                     done(found[place])
             changed()
         return [found[place] for place in range(len(asked))]
 
-    def _find(self, one: Asked) -> int | None:
+    def find(self, one: Asked) -> int | None:
+        """Return the number of the evaluation that is asked, if the journal has it."""
         protocol = self._protocol(one)
         return self._record.find(one.recipe.hash, protocol, one.item_set)
 
@@ -112,31 +123,28 @@ class Judging:
         assert proxy is not None  # the session refuses a policy that wants one which is not there
         return proxy
 
-    def _keep(self, one: Asked, evaluation: Evaluation) -> int:
-        """Record an evaluation; inside a transaction."""
+    def keep(self, one: Asked, evaluation: Evaluation) -> int:
+        """Record an evaluation; inside a transaction. Returns its number."""
         ids = [item.id for item in one.items]
-        self._journal.add_items(one.items[0].part, ids, self._task.weights(one.items))
-        self._journal.add_recipe(one.recipe)
-        return self._journal.add_evaluation(evaluation)
+        self.journal.add_items(one.items[0].part, ids, self._task.weights(one.items))
+        self.journal.add_recipe(one.recipe)
+        return self.journal.add_evaluation(evaluation)
+
+    def known(self, one: Asked) -> dict[str, ItemResult]:
+        """Return what is known of the items that are asked, by item."""
+        ids = [item.id for item in one.items]
+        return self._record.results(one.recipe.hash, self._protocol(one), ids)
 
     def _run(self, asked: Sequence[Asked]) -> Iterator[Evaluation]:
         """Yield the evaluation of each, in order, asking the items that are not known."""
-        known = [
-            self._record.results(one.recipe.hash, self._protocol(one), [i.id for i in one.items])
-            for one in asked
-        ]
-        jobs = []
-        for one, results in zip(asked, known, strict=True):
-            missing = tuple(item for item in one.items if item.id not in results)
-            if missing:
-                jobs.append(Job(one.recipe, missing, proxy=one.proxy))
-        answers = self._executor.run(jobs)
-        for one, results in zip(asked, known, strict=True):
-            whole = len(results) == len(one.items)
-            yield self._whole(one, results, None if whole else next(answers))
+        known = [self.known(one) for one in asked]
+        jobs = [job(one, results) for one, results in zip(asked, known, strict=True)]
+        answers = self.executor.run([wanted for wanted in jobs if wanted is not None])
+        for one, results, wanted in zip(asked, known, jobs, strict=True):
+            yield self.whole(one, results, None if wanted is None else next(answers))
 
-    def _whole(
-        self, one: Asked, known: dict[str, ItemResult], answered: Evaluation | None
+    def whole(
+        self, one: Asked, known: Mapping[str, ItemResult], answered: Evaluation | None
     ) -> Evaluation:
         """Return the evaluation on all items of what was known and what was answered now."""
         if answered is not None and answered.status == "failed":
@@ -149,3 +157,80 @@ class Judging:
         seconds = {} if answered is None else answered.seconds
         asking = self._asking(one)
         return judged(asking, one.recipe.hash, one.items, ordered, seconds, proxy=one.proxy)
+
+
+def job(one: Asked, known: Mapping[str, ItemResult]) -> Job | None:
+    """Return what must be answered beside what is known; None if that is nothing."""
+    missing = tuple(item for item in one.items if item.id not in known)
+    return Job(one.recipe, missing, proxy=one.proxy) if missing else None
+
+
+class Stream(Generic[Key]):
+    """Evaluations under way, given one by one and taken as they come; equal ones are done once.
+
+    Args:
+        judging: what evaluates, and records.
+    """
+
+    def __init__(self, judging: Judging) -> None:
+        self._judging = judging
+        self._asked: dict[Identity, Asked] = {}
+        self._keys: dict[Identity, list[Key]] = {}
+        self._known: dict[Identity, dict[str, ItemResult]] = {}
+        self._jobs: dict[int, Identity] = {}
+        # What needs no worker, because the journal has all of it.
+        self._ready: deque[Identity] = deque()
+        judging.executor.forget()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._keys.values()))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a worker has nothing to do, and nothing waits to be taken."""
+        return not self._ready and len(self) < self._judging.executor.workers
+
+    def give(self, key: Key, one: Asked) -> None:
+        """Have something evaluated, known to the caller by a key."""
+        identity = one.identity
+        self._keys.setdefault(identity, []).append(key)
+        if identity in self._asked:
+            return
+        self._asked[identity] = one
+        if self._judging.find(one) is not None:
+            self._ready.append(identity)
+            return
+        known = self._known[identity] = self._judging.known(one)
+        wanted = job(one, known)
+        if wanted is None:
+            self._ready.append(identity)
+        else:
+            self._jobs[self._judging.executor.submit(wanted)] = identity
+
+    def take(self, done: Callable[[Key, int], None]) -> list[Key]:
+        """Wait for an evaluation, record it, and return whose it is.
+
+        Args:
+            done: called with each key and the evaluation's number, in the same transaction.
+
+        Raises:
+            LookupError: nothing is under way.
+        """
+        answered: Evaluation | None = None
+        if self._ready:
+            identity = self._ready.popleft()
+        else:
+            number, answered = self._judging.executor.finished()
+            identity = self._jobs.pop(number)
+        one, known = self._asked.pop(identity), self._known.pop(identity, {})
+        with self._judging.journal.transaction():
+            found = self._judging.find(one)
+            if found is None:
+                found = self._judging.keep(one, self._judging.whole(one, known, answered))
+            for key in self._keys[identity]:
+                done(key, found)
+        return self._keys.pop(identity)
+
+    def close(self) -> None:
+        """Drop what is under way."""
+        self._judging.executor.forget()

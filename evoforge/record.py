@@ -5,8 +5,8 @@ Records know genomes, hashes and results; they do not know models, tasks or opti
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,59 +14,20 @@ from urllib.parse import quote
 
 import numpy as np
 
+from evoforge import seal
 from evoforge.errors import JournalError
 from evoforge.evaluation import Evaluation as Evaluation
 from evoforge.evaluation import ItemResult as ItemResult
 from evoforge.evaluation import item_set_hash as item_set_hash
 from evoforge.origin import Descent
-from evoforge.recipe import Recipe
+from evoforge.recipe import Recipe, text_digest
+from evoforge.rows import CandidateRecord as CandidateRecord
+from evoforge.rows import Event as Event
+from evoforge.rows import Example as Example
+from evoforge.rows import Telling as Telling
 from evoforge.schema import FILE as FILE
 from evoforge.schema import FORMAT
 from evoforge.space import Genome
-
-
-@dataclass(frozen=True)
-class CandidateRecord:
-    """One candidate of a search: where it was asked, and what became of it (if it did yet)."""
-
-    stage: str
-    generation: int
-    position: int
-    genome: Genome
-    recipe: str
-    evaluation: int | None
-    cached: bool
-
-
-@dataclass(frozen=True)
-class Example:
-    """A test item that is kept to be shown beside the answers to it.
-
-    Args:
-        item: its id.
-        question: what was asked.
-        answers: accepted ones; the first is the reference.
-        picture: what it shows, as the bytes of a small PNG; None without one.
-    """
-
-    item: str
-    question: str
-    answers: tuple[str, ...] = ()
-    picture: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened, in order: what trackers follow.
-
-    Kinds: `session` (number), `stage` (stage), `candidate` (stage, generation, position),
-    `generation` (stage, generation), `role` (name, part), `finished`.
-    """
-
-    seq: int
-    kind: str
-    content: Mapping[str, Any]
-
 
 # What evaluations are named, the first two with something behind it.
 BASELINE = "baseline:"
@@ -99,6 +60,7 @@ class Record:
         """
         if not (folder / FILE).is_file():
             raise JournalError(f"there is no run in {folder} (no {FILE})")
+        seal.check(folder)
         uri = f"file:{quote(str((folder / FILE).resolve()))}?mode=ro"
         record = Record(folder, sqlite3.connect(uri, uri=True, timeout=10))
         record.check()
@@ -142,8 +104,10 @@ class Record:
         return {name: json.loads(info) for name, info in cursor}
 
     def recipe(self, key: str) -> Recipe:
-        """Return a recipe by its hash."""
+        """Return a recipe by its hash; JournalError if its text is another's."""
         row = self._connection.execute("SELECT text FROM recipes WHERE hash=?", (key,)).fetchone()
+        if row is None or text_digest(row[0]) != key:
+            raise JournalError(f"{self.folder / FILE} is damaged: recipe {key}; restore it")
         return Recipe.from_text(row[0])
 
     def items(self, item_set: str) -> tuple[str, ...]:
@@ -287,6 +251,25 @@ class Record:
         )
         return {generation: json.loads(content) for generation, content in cursor}
 
+    def tellings(self, stage: str) -> list[Telling]:
+        """Return what a steady-state search told its optimizer, in order; empty of others."""
+        if not self._has("tellings"):
+            return []
+        cursor = self._connection.execute(
+            "SELECT asked, places FROM tellings WHERE stage=? ORDER BY telling", (stage,)
+        )
+        return [
+            Telling(asked, tuple((g, p) for g, p in json.loads(places))) for asked, places in cursor
+        ]
+
+    def arrivals(self, stage: str) -> list[tuple[int, int]]:
+        """Return (generation, position) of a search's candidates in the order they were judged."""
+        cursor = self._connection.execute(
+            "SELECT content FROM events WHERE kind='candidate' ORDER BY seq"
+        )
+        found = [json.loads(content) for (content,) in cursor]
+        return [(one["generation"], one["position"]) for one in found if one["stage"] == stage]
+
     def _has(self, table: str) -> bool:
         return self._connection.execute(f"PRAGMA table_info({table})").fetchone() is not None
 
@@ -314,6 +297,11 @@ class Record:
     def proxies(self) -> set[int]:
         """Return the numbers of the evaluations that a cheaper stand-in was asked for."""
         return {n for (n,) in self._connection.execute("SELECT id FROM evaluations WHERE proxy")}
+
+    def elapsed(self) -> float:
+        """Return the seconds that all sessions lasted, whatever was done beside each other."""
+        query = "SELECT COALESCE(SUM(total), 0) FROM sessions"
+        return float(self._connection.execute(query).fetchone()[0])
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds by phase over all sessions: load, merge, generate, score, other."""

@@ -51,3 +51,8 @@ CREATE TABLE IF NOT EXISTS states (
   stage TEXT NOT NULL, generation INTEGER NOT NULL, content TEXT NOT NULL,
   PRIMARY KEY (stage, generation)) WITHOUT ROWID
 """
+TELLINGS = """
+CREATE TABLE IF NOT EXISTS tellings (
+  stage TEXT NOT NULL, telling INTEGER NOT NULL, asked INTEGER NOT NULL, places TEXT NOT NULL,
+  PRIMARY KEY (stage, telling)) WITHOUT ROWID
+"""

@@ -19,7 +19,7 @@ class Budget:
     """When a search ends.
 
     Args:
-        evaluations: candidates at most, whole generations only.
+        evaluations: candidates at most; whole generations only, unless in steady state.
         minutes: of the whole run up to the search's end, sessions added up; None for no limit.
 
     Raises:
@@ -65,10 +65,12 @@ class Stage:
         fitness: what judges a generation.
         budget: when it ends.
         facts: what else trackers and reports should know.
+        steady: whether candidates are told in the order in which they finish, and not a generation
+            after the other.
 
     Raises:
         ConfigError: the budget is not enough for one generation, or a generation is too small for
-            what is asked first.
+            what is asked first, or a part is not fit for steady state.
     """
 
     name: str
@@ -77,8 +79,11 @@ class Stage:
     fitness: Fitness
     budget: Budget
     facts: Mapping[str, Any]
+    steady: bool = False
 
     def __post_init__(self) -> None:
+        if self.steady:
+            _check_steady(self)
         limit, population = self.budget.evaluations, self.optimizer.population
         given = len(self.optimizer.space.given)
         if given > population:
@@ -94,6 +99,21 @@ class Stage:
             )
 
 
+def _check_steady(stage: Stage) -> None:
+    """Refuse parts that need a whole generation."""
+    if not stage.fitness.steady:
+        raise ConfigError(
+            f"{type(stage.fitness).__name__} compares the candidates of a generation with each "
+            "other, which a steady state does not wait for; set fitness=full, fitness=subset or "
+            "schedule=generational"
+        )
+    if not stage.optimizer.steady:
+        raise ConfigError(
+            f"{type(stage.optimizer).__name__} must be told a generation before it asks the next; "
+            "set another optimizer or schedule=generational"
+        )
+
+
 def stage_facts(stage: Stage) -> dict[str, Any]:
     """Return what the journal keeps of a stage: the axes of its space, its budget, its facts."""
     params = stage.merger.space.params
@@ -106,6 +126,7 @@ def stage_facts(stage: Stage) -> dict[str, Any]:
         "population": stage.optimizer.population,
         "evaluations": stage.budget.evaluations,
         "minutes": stage.budget.minutes,
+        **({"schedule": "steady_state"} if stage.steady else {}),
         **stage.merger.facts,
         **stage.facts,
     }

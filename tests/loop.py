@@ -4,6 +4,7 @@ Run as a program it does, or goes on with, one run, and may kill itself on the w
 """
 
 import os
+import random
 import signal
 import sys
 from functools import partial
@@ -15,6 +16,7 @@ from evoforge.baseline import baselines
 from evoforge.errors import MergeError
 from evoforge.evaluator.base import Evaluator
 from evoforge.evolve import Evolution
+from evoforge.executor.base import Executor
 from evoforge.executor.local import Local
 from evoforge.fitness.subset import Subset
 from evoforge.journal import Journal
@@ -73,6 +75,38 @@ class Closeness(Evaluator):
         return [load_file(folder / "model.safetensors")["lm_head.weight"] for _ in items]
 
 
+class Made(Executor):
+    """Workers whose jobs end in a made-up order, in this process."""
+
+    def __init__(self, evaluate, workers, seed):
+        super().__init__(evaluate, lambda place: evaluate)
+        self.count, self.order = workers, random.Random(seed)
+        self.given, self.most = 0, 0
+        self.jobs = {}
+
+    @property
+    def workers(self):
+        return self.count
+
+    def submit(self, job):
+        self.given += 1
+        self.jobs[self.given] = job
+        self.most = max(self.most, len(self.jobs))
+        return self.given
+
+    def finished(self):
+        if not self.jobs:
+            raise LookupError("no job is waiting")
+        number = self.order.choice(sorted(self.jobs))
+        return number, self.evaluate(self.jobs.pop(number))
+
+    def forget(self):
+        self.jobs.clear()
+
+    def close(self):
+        self.forget()
+
+
 class Search:
     """All parts of a run over pico models."""
 
@@ -85,6 +119,8 @@ class Search:
         seed=0,
         fail=lambda c: False,
         fitness=SUBSET,
+        steady=False,
+        workers=None,
         **merge,
     ):
         specs = {n: {"path": str(p), "role": _role(n)} for n, p in folders.items()}
@@ -101,10 +137,12 @@ class Search:
                 fitness(self.task.items("search"), seed=seed),
                 budget.part(phase.done, phase.share),
                 {"merge": phase.merger.method, "optimizer": "cma_es", "metric": "acc"},
+                steady,
             )
             for phase in self.merger.phases
         ]
-        exists = (Path(folder) / FILE).is_file()
+        self.workers = workers
+        exists = Journal.exists(Path(folder))
         journal = Journal.resume(folder) if exists else Journal.create(folder, {"config": "{}"})
         self.journal = journal
         self.record = journal.record
@@ -116,7 +154,7 @@ class Search:
             candidate = mergers.build(job.recipe)
             return self.evaluator.evaluate(candidate, job.items, proxy=job.proxy)
 
-        executor = Local(evaluate)
+        executor = Local(evaluate) if self.workers is None else Made(evaluate, *self.workers)
         self.journal.start_session(0.0, 0.0)
         return Evolution(self.journal, self.task, executor, changed)
 
@@ -159,6 +197,8 @@ def content(folder):
         "roles": "SELECT * FROM roles ORDER BY rowid",
         "events": "SELECT kind, content FROM events WHERE kind != 'session' ORDER BY seq",
     }
+    if connection.execute("PRAGMA table_info(tellings)").fetchone():
+        queries["tellings"] = "SELECT * FROM tellings ORDER BY stage, telling"
     found = {name: connection.execute(query).fetchall() for name, query in queries.items()}
     connection.close()
     return found
@@ -167,7 +207,9 @@ def content(folder):
 if __name__ == "__main__":
     _, models, run_folder, commits, *schedule = sys.argv
     folders = {p.name.split("_")[1]: p for p in map(Path, models.split(","))}
-    search = Search(folders, Path(run_folder), schedule=next(iter(schedule), None))
+    steady = schedule == ["steady_state"]
+    merge = None if steady else next(iter(schedule), None)
+    search = Search(folders, Path(run_folder), schedule=merge, steady=steady)
     left = int(commits)
 
     def count() -> None:

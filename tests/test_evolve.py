@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evoforge import seal
 from evoforge.errors import ConfigError, JournalError, MergeError, SearchError
 from evoforge.evolve import Evolution
 from evoforge.fitness.proxy_then_full import ProxyThenFull
@@ -293,6 +294,7 @@ def test_going_on_with_another_search_is_refused(search):
 def test_last_digits_of_another_processor_do_not_matter(search, tmp_path, caplog):
     search().run()
     search().journal.close()
+    seal.remove(tmp_path / "run")
     connection = sqlite3.connect(tmp_path / "run" / "journal.sqlite")
     ((genome,),) = connection.execute(
         "SELECT genome FROM candidates WHERE generation=2 AND position=1"
@@ -443,7 +445,7 @@ def test_who_was_screened_out_is_no_finalist_and_has_a_fitness_below_the_others(
 def test_baselines_answer_a_sample_of_a_large_search_part(search):
     found = search()
     evolution = found.evolution()
-    evolution = Evolution(found.journal, found.task, evolution.judging._executor, search_items=5)
+    evolution = Evolution(found.journal, found.task, evolution.judging.executor, search_items=5)
     evolution.run(found.stages, {"start_point": found.merger.recipe(found.merger.space.init)}, 1)
     roles = found.record.roles()
     for name in ("baseline:start_point", "winner"):
@@ -457,7 +459,7 @@ def test_baselines_answer_a_sample_of_a_large_search_part(search):
 @pytest.mark.parametrize(("asked", "kept"), [(0, 0), (5, 5), (12, 12), (99, 12)])
 def test_some_test_items_are_kept_to_be_shown(search, asked, kept):
     found = search()
-    executor = found.evolution().judging._executor
+    executor = found.evolution().judging.executor
     evolution = Evolution(found.journal, found.task, executor, examples=asked)
     evolution.run(found.stages, {}, 1)
     examples = found.record.examples()

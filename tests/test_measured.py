@@ -1,16 +1,19 @@
 """What optimizers of several goals are told, on pico models."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from evoforge.errors import ConfigError
+from evoforge.fitness.proxy_then_full import ProxyThenFull
 from evoforge.measured import rounded
 from evoforge.optimizer.base import Origin
 from evoforge.optimizer.random_search import RandomSearch
 from evoforge.origin import Descent
-from tests.loop import Search
+from evoforge.task.generation import Generation
+from tests.loop import Search, Sums
 
 
 class Curious(RandomSearch):
@@ -117,3 +120,37 @@ def test_origins_and_states_are_kept(curious, pico, tmp_path):
 @pytest.mark.parametrize(("value", "text"), [(0.123456789, 0.123457), (float("nan"), None)])
 def test_values_are_kept_as_people_read_them(value, text):
     assert rounded(value) == text
+
+
+def test_who_is_told_and_on_which_items_is_said_without_reading_them(curious, monkeypatch):
+    class Plain(Curious):
+        per_item = False
+
+    monkeypatch.setattr("tests.test_measured.Curious", Plain)
+    told = curious(())[1]
+    assert [details.numbers for _, details in told] == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    # A generation shares its items, and the next has others.
+    assert [len(set(details.sets)) for _, details in told] == [1, 1]
+    assert told[0][1].sets[0] != told[1][1].sets[0]
+    assert told[0][1].items is None
+
+
+class Screened(Generation):
+    """Sums with a proxy: itself under another protocol."""
+
+    @property
+    def proxy(self):
+        return Generation(name="sums/proxy", items=Sums(), prompt="{question}?")
+
+
+def test_what_a_proxy_measured_is_told_nobody(curious, monkeypatch):
+    monkeypatch.setattr("tests.loop.Generation", Screened)
+    policy = partial(ProxyThenFull, size=4, promote=0.5)
+    for fitness, details in curious(("fitness", "acc"), fitness=policy)[1]:
+        assert np.isfinite(fitness).all()
+        screened = np.isnan(details.values["fitness"])
+        assert screened.sum() == 2
+        assert np.array_equal(np.isnan(details.values["acc"]), screened)
+        assert np.array_equal(np.isnan(details.items).all(axis=1), screened)
+        assert [name == "" for name in details.sets] == screened.tolist()
+        assert fitness[screened].max() < fitness[~screened].min()

@@ -6,7 +6,7 @@ A policy knows items and evaluations; it does not know candidates, models or tas
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -46,7 +46,13 @@ class Fitness(ABC):
 
     Args:
         items: the search part of the task.
+
+    Attributes:
+        steady: whether each candidate can be judged without the others of its generation: there is
+            one round of common items, and the fitness is that of the evaluations.
     """
+
+    steady: ClassVar[bool] = False
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.all = tuple(items)

@@ -10,6 +10,8 @@ class Full(Fitness):
         items: the search part of the task.
     """
 
+    steady = True
+
     def course(self, generation: int, population: int) -> Course:
         """Return one round of all items."""
         del generation  # the same for all

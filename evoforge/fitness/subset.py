@@ -19,6 +19,8 @@ class Subset(Fitness):
         ConfigError: `size` makes no sense.
     """
 
+    steady = True
+
     def __init__(self, items: Sequence[Item], *, size: int = 128, seed: int = 0) -> None:
         super().__init__(items)
         self.size = size

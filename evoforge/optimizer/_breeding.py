@@ -63,6 +63,13 @@ class Breeding:
                 is at its beginning.
             pairs: draws so many pairs of parents: (n, 2) places.
         """
+        genomes, origins = self._generation(size, pool, pairs)
+        self.tellings.ask(genomes)
+        return genomes, origins
+
+    def _generation(
+        self, size: int, pool: Numbers, pairs: Callable[[int], Numbers]
+    ) -> tuple[Genomes, tuple[Origin, ...]]:
         if not len(pool):
             return self._start.genomes(size)
         genomes, origins = self._start.given(size)
@@ -70,8 +77,9 @@ class Breeding:
         repeated = self.tellings.due(pool, min(room, round(self._again * size)))
         parents = pairs(room - len(repeated))
         known, numbers = self.tellings.genomes, self.tellings.numbers
+        recent = np.concatenate([known[-RECENT:], self.tellings.waiting])
         born, said = self._children.children(
-            known[parents[:, 0]], known[parents[:, 1]], numbers[parents], known[-RECENT:]
+            known[parents[:, 0]], known[parents[:, 1]], numbers[parents], recent
         )
         elites = tuple(Origin("elite", (int(numbers[place]),)) for place in repeated)
         return np.concatenate([genomes, known[repeated], born]), (*origins, *elites, *said)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from evoforge.optimizer._genes import Mask, Numbers
+from evoforge.optimizer._genes import Numbers
 from evoforge.optimizer.base import Genomes
 from evoforge.space import Genome
 
@@ -68,14 +68,14 @@ class Pool:
         """Return this pool after some of it was asked again.
 
         Args:
-            places: (m,) of what was asked, all different.
+            places: (m,) of what was asked; who was asked more than once is there as often.
             numbers: (m,) of each, this time.
             fitness: (m,) what was told.
         """
         own, sums, times = self.numbers.copy(), self.sums.copy(), self.times.copy()
         own[places] = numbers
-        sums[places] += fitness
-        times[places] += 1
+        np.add.at(sums, places, fitness)
+        np.add.at(times, places, 1)
         return Pool(self.genomes, own, sums, times)
 
     def with_new(self, genomes: Genomes, numbers: Numbers, fitness: Genome) -> "Pool":
@@ -87,11 +87,14 @@ class Pool:
             np.concatenate([self.times, np.ones(len(genomes))]),
         )
 
-    def replaced(self, where: Mask, other: "Pool") -> "Pool":
-        """Return this pool with another's genomes in some places: (n,)."""
-        return Pool(
-            np.where(where[:, None], other.genomes, self.genomes),
-            np.where(where, other.numbers, self.numbers),
-            np.where(where, other.sums, self.sums),
-            np.where(where, other.times, self.times),
-        )
+    def find(self, genome: Genome) -> int | None:
+        """Return the place of a genome; None if it is not there."""
+        found = np.flatnonzero((self.genomes == genome).all(axis=1))
+        return int(found[0]) if len(found) else None
+
+    def replaced(self, place: int, other: "Pool") -> "Pool":
+        """Return this pool with the one genome of another in a place."""
+        found = Pool(self.genomes.copy(), self.numbers.copy(), self.sums.copy(), self.times.copy())
+        found.genomes[place], found.numbers[place] = other.genomes[0], other.numbers[0]
+        found.sums[place], found.times[place] = other.sums[0], other.times[0]
+        return found

@@ -64,6 +64,8 @@ class Run:
         self._low, self._high = -self._shift, self._counts - self._shift
         self._dice = np.random.RandomState(np.random.SeedSequence(seed).generate_state(4))
         self._bounds = bounds
+        # Whether nothing was asked since the last telling.
+        self._unasked = True
         self._penalty = cma.BoundPenalty([self._low.tolist(), self._high.tolist()])
         options: dict[str, Any] = {
             **PATIENT,
@@ -101,22 +103,22 @@ class Run:
         chance = 1 / (self._dim * self.population)
         return min(COARSEST, -0.5 / NormalDist().inv_cdf(chance))
 
-    def ask(self, given: Genomes) -> Genomes:
-        """Return the next genomes: (population, dim), the given ones in front.
+    def ask(self, given: Genomes) -> tuple[Genomes, list[Genome]]:
+        """Return the next genomes: (population, dim), the given ones in front, and its vectors.
 
         Args:
             given: (n, dim) with n up to the population, to be asked before any other.
         """
+        self._unasked = False
         # Foreign genomes are directions to pycma: it does not learn from the worst of them, and
         # a far one does not throw it off. Without a draw of its own beside them it complains.
         self._search.inject([self._injected(genome) for genome in given], force=True)
         drawn = self._search.ask(max(self.population, len(given) + 1))[: self.population]
         if self._bounds == "resample":
             drawn = [*drawn[: len(given)], *(self._inside(v) for v in drawn[len(given) :])]
-        self._asked = drawn
         genomes = self._genes(np.array(drawn))
         genomes[: len(given)] = given
-        return genomes
+        return genomes, drawn
 
     def _injected(self, genome: Genome) -> Genome:
         vector = self._vector(genome)
@@ -131,15 +133,26 @@ class Run:
             (vector,) = self._search.ask(1)
         return vector
 
-    def tell(self, fitness: Genome) -> None:
-        """Say how good the genomes asked last are: (population,), not all of them failed."""
+    def tell(self, vectors: list[Genome], fitness: Genome, stale: Sequence[int] = ()) -> None:
+        """Say how good some are that were asked.
+
+        Args:
+            vectors: as many as the population.
+            fitness: (population,), not all of them failed.
+            stale: places of those that were drawn before the last telling. Those far off are moved
+                nearer, as foreign ones are (Hansen 2011).
+        """
         losses = -finite(fitness)
         if self._bounds == "penalty":
-            losses = losses + self._penalties(losses)
+            losses = losses + self._penalties(vectors, losses)
+        if self._unasked:
+            # pycma is asked before each telling; nobody sees these draws.
+            self._search.ask()
+        self._unasked = True
         with _as_global(self._dice), _unheard():
-            self._search.tell(self._asked, losses.tolist())
+            self._search.tell(vectors, losses.tolist(), check_points=list(stale) or None)
 
-    def _penalties(self, losses: Genome) -> Genome:
+    def _penalties(self, vectors: list[Genome], losses: Genome) -> Genome:
         """Return what genomes outside pay: (population,), in units of the losses' spread.
 
         pycma's own use of it charges nothing, because it looks at what was moved inside.
@@ -151,7 +164,7 @@ class Run:
         flat = ordered[3 * rank // 4] == ordered[rank // 4]
         if self._penalty.hist or not flat:
             self._penalty.update(losses.tolist(), self._search)
-        return np.array(self._penalty(self._asked, None, self._search.gp))
+        return np.array(self._penalty(vectors, None, self._search.gp))
 
     @property
     def mean(self) -> Genome:

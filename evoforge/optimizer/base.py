@@ -6,7 +6,7 @@ Optimizers see vectors, never models.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,18 @@ class Details:
         items: (population, items) the score of each item, higher is better, NaN where it was not
             answered; None unless the optimizer asked `per_item`.
         ids: (items,) what the columns are.
+        sets: (population,) which set of items each was judged on, by a hash; empty for not known.
+            Failures, and those that a proxy alone has judged, say nothing: an empty text.
+        numbers: (population,) of the genomes, in the order in which the optimizer asked them, from
+            0; empty for those that were asked first of all that are not told yet.
     """
 
     values: Mapping[str, Genome] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
     items: Genomes | None = None
     ids: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 NOTHING = Details()
@@ -52,11 +58,14 @@ class Optimizer(ABC):
         measures: names of what the optimizer wants to be told beside fitness, see
             `evoforge.measured`; None for everything that there is.
         per_item: whether it wants to be told the score of every item.
+        steady: whether it may be asked again before it was told, and told any genomes that were
+            asked and are not told yet, as many as `population` or fewer, named by their numbers.
     """
 
     origins: tuple[Origin, ...] = ()
     measures: tuple[str, ...] | None = ()
     per_item: bool = False
+    steady: ClassVar[bool] = False
 
     def __init__(self, space: Space, population: int) -> None:
         self.space = space
@@ -68,12 +77,12 @@ class Optimizer(ABC):
 
     @abstractmethod
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
-        """Say how good the genomes asked last are.
+        """Say how good genomes are: those asked last, or those that the details number.
 
         Args:
             genomes: (population, dim), as asked.
             fitness: (population,), higher is better; -inf for a failure, at least one finite.
-            details: what was asked for by `measures` and `per_item`.
+            details: what was asked for by `measures` and `per_item`, and who is told.
 
         Raises:
             ConfigError: it wants to be told what these evaluations do not say.

@@ -4,11 +4,14 @@ Knows which genes stand for a few values only; does not know for what.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evoforge.errors import ConfigError
+from evoforge.optimizer._open import Open
 from evoforge.optimizer._restarts import RESTARTS, Progress, Regime, Restarts
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, Origin, counts, finite
 from evoforge.space import Genome, Space
@@ -21,6 +24,15 @@ FULL_UP_TO = 500
 NARROW = 0.05
 
 
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """A vector of pycma, and of which run and after how many tellings it is."""
+
+    run: int
+    tellings: int
+    vector: Genome
+
+
 class CmaEs(Optimizer):
     """CMA-ES with pycma, started at the space's start.
 
@@ -31,6 +43,9 @@ class CmaEs(Optimizer):
 
     A run that has converged, or has not got better for a while, may be followed by another one
     from a random place. The means at the end of all runs are recommended.
+
+    In steady state genomes drawn before the last telling are learned from as if they were foreign,
+    and what a run asked that is over is left out.
 
     Args:
         space: what is searched.
@@ -61,6 +76,8 @@ class CmaEs(Optimizer):
         (arXiv 1110.4181), the given starts; Hansen 2009, A Method for Handling Uncertainty in
         Evolutionary Optimization (IEEE TEC 13), the penalty. Restarts: see `_restarts`.
     """
+
+    steady = True
 
     def __init__(
         self,
@@ -99,6 +116,7 @@ class CmaEs(Optimizer):
         )
         self._waiting = space.given
         self._ended: list[Genome] = []
+        self._open: Open[_Drawn] = Open()
         self._begin(space.init, Regime(self.population, sigma))
 
     def _begin(self, start: Genome, regime: Regime) -> None:
@@ -106,6 +124,9 @@ class CmaEs(Optimizer):
 
         number = len(self._ended)
         self._regime, self._used = regime, 0
+        self._tellings = 0
+        # Told, but not enough yet to be learned from.
+        self._inbox: list[tuple[_Drawn, float]] = []
         self.population = regime.population
         usual = 10 + math.ceil(30 * self.space.dim / regime.population)
         self._progress = Progress(self._patience or usual)
@@ -124,12 +145,29 @@ class CmaEs(Optimizer):
         drawn = f"sample, restart {len(self._ended)}" if self._ended else "sample"
         names = ["start"] * len(given) + [drawn] * (self.population - len(given))
         self.origins = tuple(map(Origin, names))
-        return self._run.ask(given)
+        genomes, vectors = self._run.ask(given)
+        self._open.ask(_Drawn(len(self._ended), self._tellings, vector) for vector in vectors)
+        return genomes
 
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
-        """Say how good the genomes asked last are; see `Optimizer.tell`."""
-        del genomes, details  # pycma wants its own vectors back, not copies
-        self._run.tell(fitness)
+        """Say how good genomes are; see `Optimizer.tell`."""
+        del genomes  # pycma wants its own vectors back, not copies
+        finite(fitness)  # refuses failures alone
+        _, drawn = self._open.tell(len(fitness), details)
+        # Genomes of a run that is over say nothing of the one that goes on.
+        told = zip(drawn, fitness.tolist(), strict=True)
+        self._inbox += [(one, value) for one, value in told if one.run == len(self._ended)]
+        while len(self._inbox) >= self.population:
+            batch, self._inbox = self._inbox[: self.population], self._inbox[self.population :]
+            self._learn([one for one, _ in batch], np.array([value for _, value in batch]))
+
+    def _learn(self, drawn: Sequence["_Drawn"], fitness: Genome) -> None:
+        """Move the distribution, and begin anew where it gets no further."""
+        if not np.isfinite(fitness).any():
+            return  # of several tellings, what was left of each had failed
+        stale = [place for place, one in enumerate(drawn) if one.tellings < self._tellings]
+        self._run.tell([one.vector for one in drawn], fitness, stale)
+        self._tellings += 1
         self._used += len(fitness)
         self._progress.see(float(np.median(finite(fitness))))
         if self._plan is not None and not len(self._waiting) and self._is_over:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
+from evoforge.optimizer._open import Open
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, Origin, counts, finite
 from evoforge.space import Genome, Space
 
@@ -45,6 +46,8 @@ class CmaEsMargin(Optimizer):
         CMA-ES (arXiv 1110.4181), the given starts.
     """
 
+    steady = True
+
     def __init__(
         self,
         space: Space,
@@ -67,6 +70,11 @@ class CmaEsMargin(Optimizer):
         super().__init__(space, population or 4 + math.floor(3 * math.log(space.dim)))
         self._sigma = sigma
         self._given = space.given
+        self._tellings = 0
+        # Of each genome: the library's vector, and after how many tellings it was drawn.
+        self._open: Open[tuple[Genome, int]] = Open()
+        self._inbox: list[tuple[Genome, float]] = []
+        self._latest = space.init[None]
         self._search = self._start(seed)
 
     def _start(self, seed: int) -> Any:
@@ -93,35 +101,52 @@ class CmaEsMargin(Optimizer):
         """Return the next genomes: (population, dim) float64 in [0, 1]."""
         pairs = [self._search.ask() for _ in range(self.population)]
         # The library learns from its own vectors, not from the values that they stand for.
-        self._asked = np.array([vector for _, vector in pairs])
+        asked = np.array([vector for _, vector in pairs])
         genomes = self._genes(np.array([values for values, _ in pairs]))
         given, self._given = np.split(self._given, [self.population])
         genomes[: len(given)] = given
-        self._asked[: len(given)] = self._near(given)
+        asked[: len(given)] = self._near(given - 0.5)
+        self._latest = asked
+        self._open.ask((vector, self._tellings) for vector in asked)
         names = ["start"] * len(given) + ["sample"] * (self.population - len(given))
         self.origins = tuple(map(Origin, names))
         return genomes
 
-    def _near(self, genomes: Genomes) -> Genomes:
-        """Return the library's vectors of genomes that it did not draw, on their way to the mean.
+    def _near(self, vectors: Genomes) -> Genomes:
+        """Return vectors that the library did not draw, or not just now, on their way to the mean.
 
         A step of many standard deviations would tear the distribution apart; draws are about
         sqrt(n) from the mean, and Hansen 2011 lets foreign ones be 2 n / (n + 2) farther.
         """
-        steps = genomes - 0.5 - self._search.mean
+        steps = vectors - self._search.mean
         n = self.space.dim
         longest = self._sigma * (math.sqrt(n) + 2 * n / (n + 2))
         lengths = np.linalg.norm(steps, axis=1, keepdims=True)
-        vectors: Genomes = self._search.mean + steps * (longest / np.maximum(lengths, longest))
-        return vectors
+        nearer: Genomes = self._search.mean + steps * (longest / np.maximum(lengths, longest))
+        return nearer
 
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
-        """Say how good the genomes asked last are; see `Optimizer.tell`."""
-        del genomes, details
+        """Say how good genomes are; see `Optimizer.tell`."""
+        del genomes
+        finite(fitness)  # refuses failures alone
+        _, known = self._open.tell(len(fitness), details)
+        for (vector, tellings), value in zip(known, fitness.tolist(), strict=True):
+            stale = tellings < self._tellings
+            self._inbox.append((self._near(vector[None])[0] if stale else vector, value))
+        # The library takes as many as it asks.
+        while len(self._inbox) >= self.population:
+            batch, self._inbox = self._inbox[: self.population], self._inbox[self.population :]
+            self._learn(np.array([v for v, _ in batch]), np.array([value for _, value in batch]))
+
+    def _learn(self, vectors: Genomes, fitness: Genome) -> None:
+        """Move the distribution, unless there is nothing to learn from."""
+        if not np.isfinite(fitness).any():
+            return
         losses = -finite(fitness)
-        spread = np.ptp(self._asked, axis=0)
+        spread = np.ptp(vectors, axis=0)
         if spread.min() > LEAST_SPREAD and spread.max() < MOST_SPREAD:
-            self._search.tell(list(zip(self._asked, losses.tolist(), strict=True)))
+            self._search.tell(list(zip(vectors, losses.tolist(), strict=True)))
+        self._tellings += 1
 
     def recommend(self) -> Genomes:
         """Return the mean of the distribution: under noise better than any one genome."""
@@ -130,7 +155,7 @@ class CmaEsMargin(Optimizer):
     @property
     def facts(self) -> dict[str, Any]:
         """How wide the genomes asked last lay: the root mean square of their deviations."""
-        return {"sigma": float(f"{np.sqrt(self._asked.var(axis=0).mean()):.6g}")}
+        return {"sigma": float(f"{np.sqrt(self._latest.var(axis=0).mean()):.6g}")}
 
     def _genes(self, vectors: Genomes) -> Genomes:
         return np.clip(vectors + 0.5, 0.0, 1.0)

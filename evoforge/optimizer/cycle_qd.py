@@ -67,7 +67,7 @@ class CycleQd(Optimizer):
         them, so mutation by singular values has no counterpart.
     """
 
-    per_item = True  # for the ids: whether the items change
+    steady = True
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class CycleQd(Optimizer):
         if not self._tasks:
             self._tasks = _automatic(details, fitness)
         told = values(details, self._tasks)
-        self._tellings.tell(genomes, told, details.ids)
+        self._tellings.tell(genomes, told, details)
         if len(self._tellings.fine):
             self._archives = [self._archive(task) for task in range(len(self._tasks))]
             self._turn = (self._turn + 1) % len(self._tasks)

@@ -4,14 +4,17 @@ Knows vectors in the unit cube alone: genes with few values are numbers that fal
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evoforge.errors import ConfigError
 from evoforge.optimizer._genes import Genes, Numbers, reflected
+from evoforge.optimizer._open import Open
 from evoforge.optimizer._pool import Pool
 from evoforge.optimizer._start import Start
+from evoforge.optimizer._tellings import Items
 from evoforge.optimizer._variation import one_of, share
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer
 from evoforge.origin import Origin
@@ -20,6 +23,14 @@ from evoforge.space import Genome, Space
 STRATEGIES = ("rand_1", "best_1", "current_to_best_1")
 # A target, and three others to step from.
 FEWEST = 4
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Why a genome is asked: `first`, `trial` or `again`, and for which target."""
+
+    kind: str
+    slot: int = -1
 
 
 class DifferentialEvolution(Optimizer):
@@ -40,7 +51,8 @@ class DifferentialEvolution(Optimizer):
     A target was judged on other items than its trial, and one that was lucky would never be
     beaten. So some targets of the better half, those told least, are asked again with every
     generation. A target's fitness is the mean of all that was told of it, and a generation's is
-    taken to the same scale by how those who were asked again differ from before.
+    taken to the same scale by how those who were asked again differ from before. While the items
+    stay the same there are more trials instead.
 
     Args:
         space: what is searched, and where it starts.
@@ -63,6 +75,8 @@ class DifferentialEvolution(Optimizer):
         Storn 1997, Differential Evolution (Journal of Global Optimization 11); Das 2005, Improved
         Differential Evolution Schemes for Handling Noisy Optimization Problems (CEC), dither.
     """
+
+    steady = True
 
     def __init__(
         self,
@@ -95,30 +109,46 @@ class DifferentialEvolution(Optimizer):
         self._mutation_rate = rate
         self._factor = _bounds(factor)
         self._count = min(int(again * population), population - FEWEST)
-        self._asked = 0
-        self._targets = Pool.empty(space.dim)
-        self._again: Numbers = np.empty(0, dtype=np.intp)
+        self._items = Items()
+        self._open: Open[_Job] = Open()
+        self._first = self._targets = Pool.empty(space.dim)
 
     def ask(self) -> Genomes:
         """Return the next genomes: (population, dim), a trial for each target, then targets."""
         if not len(self._targets):
             genomes, self.origins = self._start.genomes(self.population)
+            self._open.ask([_Job("first")] * len(genomes))
             return genomes
-        self._again = self._next_again()
-        again = self._targets.some(self._again)
         given, starts = self._start.given(len(self._targets))
         trials, origins = self._trials()
         trials[: len(given)] = given
+        more, said, jobs = self._more()
+        self.origins = (*starts, *origins[len(given) :], *said)
+        self._open.ask([*(_Job("trial", slot) for slot in range(len(trials))), *jobs])
+        return np.concatenate([trials, more])
+
+    def _more(self) -> tuple[Genomes, list[Origin], list["_Job"]]:
+        """Return what is asked beside a trial for each target: targets, or more trials.
+
+        More trials while the items stay the same, on which targets would answer nothing new.
+        """
+        if self._items.change is False:
+            trials, origins = self._trials()
+            slots = self._generator.permutation(len(trials))[: self._count]
+            return trials[slots], [origins[s] for s in slots], [_Job("trial", s) for s in slots]
+        slots = self._next_again()
+        again = self._targets.some(slots)
         repeats = [Origin("again", (int(number),)) for number in again.numbers]
-        self.origins = (*starts, *origins[len(given) :], *repeats)
-        return np.concatenate([trials, again.genomes])
+        return again.genomes, repeats, [_Job("again", slot) for slot in slots]
 
     def _next_again(self) -> Numbers:
         """Return which targets are asked again: of the better half those told least."""
         half = max(self._count, len(self._targets) // 2)
         better = np.argsort(-self._targets.mean, kind="stable")[:half]
-        told = self._targets.times[better]
-        return np.asarray(better[np.argsort(told, kind="stable")][: self._count])
+        told = self._targets.times.copy()
+        asked = [job.slot for job in self._open.memories if job.kind == "again"]
+        np.add.at(told, np.array(asked, dtype=np.intp), 1)
+        return np.asarray(better[np.argsort(told[better], kind="stable")][: self._count])
 
     def _trials(self) -> tuple[Genomes, list[Origin]]:
         """Return a trial for each target, (n, dim), and where they come from."""
@@ -157,31 +187,43 @@ class DifferentialEvolution(Optimizer):
         return (order[:, 2], order[:, 0], order[:, 1])
 
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
-        """Say how good the genomes asked last are; see `Optimizer.tell`."""
-        del details
-        numbers = self._asked + np.arange(len(genomes))
-        self._asked += len(genomes)
+        """Say how good genomes are; see `Optimizer.tell`."""
+        numbers, jobs = self._open.tell(len(genomes), details)
+        self._items.see(details)
         if not len(self._targets):
-            told = Pool.empty(self.space.dim).with_new(genomes, numbers, fitness)
-            order = np.argsort(-fitness, kind="stable")
-            self._targets = told.some(order[: self.population - self._count])
+            self._first = self._first.with_new(genomes, numbers, fitness)
+            order = np.argsort(-self._first.sums, kind="stable")
+            if len(order) >= self.population:
+                self._targets = self._first.some(order[: self.population - self._count])
             return
-        trials = len(self._targets)
-        fitness = fitness - self._shift(fitness[trials:])
-        self._targets = self._targets.again(self._again, numbers[trials:], fitness[trials:])
-        rivals = Pool.empty(self.space.dim).with_new(
-            genomes[:trials], numbers[:trials], fitness[:trials]
-        )
-        self._targets = self._targets.replaced(rivals.mean >= self._targets.mean, rivals)
+        # In steady state another may have taken a target's place since it was asked again.
+        asked = [
+            (row, job.slot)
+            for row, job in enumerate(jobs)
+            if job.kind == "again" and np.array_equal(self._targets.genomes[job.slot], genomes[row])
+        ]
+        rows, places = np.reshape(np.array(asked, dtype=np.intp), (-1, 2)).T
+        fitness = fitness - self._shift(places, fitness[rows])
+        self._targets = self._targets.again(places, numbers[rows], fitness[rows])
+        for row, job in enumerate(jobs):
+            if job.kind != "again":
+                # Of the first genomes, those that came too late stand against the worst.
+                slot = job.slot if job.kind == "trial" else int(self._targets.mean.argmin())
+                rival = Pool.empty(self.space.dim).with_new(
+                    genomes[[row]], numbers[[row]], fitness[[row]]
+                )
+                if fitness[row] >= self._targets.mean[slot]:
+                    self._targets = self._targets.replaced(slot, rival)
 
-    def _shift(self, now: Genome) -> float:
-        """Return how much easier this generation's items are than those before.
+    def _shift(self, places: Numbers, now: Genome) -> float:
+        """Return how much easier the items are of those told now than those before.
 
         Args:
-            now: fitness of the targets that were asked again. As few say little, the mean of
-                their differences counts as if one more had found none.
+            places: of the targets that were asked again.
+            now: their fitness. As few say little, the mean of their differences counts as if one
+                more had found none.
         """
-        before = self._targets.mean[self._again]
+        before = self._targets.mean[places]
         both = np.isfinite(before) & np.isfinite(now)
         return float((now[both] - before[both]).sum() / (both.sum() + 1))
 

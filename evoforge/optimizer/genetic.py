@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
+from evoforge.optimizer._open import Open
 from evoforge.optimizer._pool import Pool
 from evoforge.optimizer._selection import selection as drawer
 from evoforge.optimizer._start import Start
+from evoforge.optimizer._tellings import Items
 from evoforge.optimizer._variation import Variation
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer
 from evoforge.origin import Origin
@@ -21,9 +23,9 @@ from evoforge.space import Genome, Space
 class Genetic(Optimizer):
     """A genetic algorithm whose generations replace each other but for their elites.
 
-    Fitness changes by chance, so an elite is not kept but asked again: it answers what its
+    Fitness changes by chance, so an elite is not only kept but asked again: it answers what its
     children answer, and its fitness is the mean of all that was told of it. Who was merely
-    lucky loses its place.
+    lucky loses its place. While the items stay the same nobody is asked again.
 
     Args:
         space: what is searched, and where it starts.
@@ -56,6 +58,8 @@ class Genetic(Optimizer):
         Analysis of Selection Schemes Used in Genetic Algorithms (FOGA 1); Jin 2005, Evolutionary
         Optimization in Uncertain Environments (IEEE TEC 9), on fitness that changes by chance.
     """
+
+    steady = True
 
     def __init__(
         self,
@@ -111,23 +115,30 @@ class Genetic(Optimizer):
             selection, tournament_size=tournament_size, pressure=pressure, kept=kept
         )
         self._elites = elites
-        self._asked = 0
-        self._pool = self._again = Pool.empty(space.dim)
+        self._items = Items()
+        # Of each genome: whether it is asked again.
+        self._open: Open[bool] = Open()
+        self._pool = Pool.empty(space.dim)
 
     def ask(self) -> Genomes:
         """Return the next genomes: (population, dim): starts that are left, elites, children."""
         if not len(self._pool):
             genomes, self.origins = self._start.genomes(self.population)
-            return genomes
-        given, starts = self._start.given(self.population)
-        self._again = self._pool.some(
-            self._pool.best(min(self._elites, self.population - len(given)))
-        )
-        again = tuple(Origin("elite", (int(number),)) for number in self._again.numbers)
-        known = np.concatenate([given, self._again.genomes])
-        children, born = self._children(self.population - len(known), known)
-        self.origins = (*starts, *again, *born)
-        return np.concatenate([known, children])
+        else:
+            given, starts = self._start.given(self.population)
+            elites = self._again(self.population - len(given))
+            again = tuple(Origin("elite", (int(number),)) for number in elites.numbers)
+            known = np.concatenate([given, elites.genomes])
+            children, born = self._children(self.population - len(known), known)
+            self.origins = (*starts, *again, *born)
+            genomes = np.concatenate([known, children])
+        self._open.ask(origin.operator == "elite" for origin in self.origins)
+        return genomes
+
+    def _again(self, room: int) -> Pool:
+        """Return the elites that are asked again: none if that would say nothing new."""
+        best = self._pool.best(min(self._elites, room))
+        return self._pool.some(best if self._items.change is not False else best[:0])
 
     def _children(self, size: int, known: Genomes) -> tuple[Genomes, tuple[Origin, ...]]:
         """Return children of the pool, none of them known, and where they come from."""
@@ -141,12 +152,15 @@ class Genetic(Optimizer):
 
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
         """Say how good the genomes asked last are; see `Optimizer.tell`."""
-        del details
-        numbers = self._asked + np.arange(len(genomes))
-        self._asked += len(genomes)
-        elite = np.array([origin.operator == "elite" for origin in self.origins])
-        places = np.arange(len(self._again))
-        again = self._again.again(places, numbers[elite], fitness[elite])
+        numbers, known = self._open.tell(len(genomes), details)
+        self._items.see(details)
+        elite = np.array(known, dtype=bool)
+        stay = self._pool.some(self._pool.best(self._elites))
+        # Who is an elite no longer was told in vain.
+        found = [(row, stay.find(genomes[row])) for row in np.flatnonzero(elite)]
+        told = [(row, place) for row, place in found if place is not None]
+        rows, places = np.reshape(np.array(told, dtype=np.intp), (-1, 2)).T
+        again = stay.again(places, numbers[rows], fitness[rows])
         self._pool = again.with_new(genomes[~elite], numbers[~elite], fitness[~elite])
 
     def recommend(self) -> Genomes:

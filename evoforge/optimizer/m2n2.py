@@ -63,6 +63,7 @@ class M2n2(Optimizer):
 
     measures = ()
     per_item = True
+    steady = True
 
     def __init__(
         self,
@@ -153,7 +154,7 @@ class M2n2(Optimizer):
         if details.items is None:
             raise ConfigError("M2N2 must be told the score of every item beside fitness")
         known = np.where(np.isfinite(fitness), fitness, np.nan)[:, None]
-        places = self._tellings.tell(genomes, known, details.ids)
+        places = self._tellings.tell(genomes, known, details)
         scores = self._spread(details.items, details.ids)
         pool = np.union1d(self._living, places).astype(np.intp)
         rows = np.full((len(pool), len(self._columns)), np.nan)

@@ -71,7 +71,7 @@ class MapElites(Optimizer):
         (arXiv 1804.03906), `iso_line`.
     """
 
-    per_item = True  # for the ids: whether the items change
+    steady = True
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class MapElites(Optimizer):
         if self._ranges is None:
             self._ranges = dict.fromkeys(_automatic(details, fitness))
         told = values(details, ("fitness", *self._ranges))
-        self._tellings.tell(genomes, told, details.ids)
+        self._tellings.tell(genomes, told, details)
         fine = self._tellings.fine
         means = self._tellings.means[fine]
         if len(fine):

@@ -60,7 +60,7 @@ class Nsga2(Optimizer):
         https://doi.org/10.1109/4235.996017
     """
 
-    per_item = True  # for the ids: whether the items change
+    steady = True
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Nsga2(Optimizer):
         if self._objectives is None:
             self._objectives = dict.fromkeys(details.tasks, "max") or DEFAULT
         told = values(details, tuple(self._objectives))
-        places = self._tellings.tell(genomes, told, details.ids)
+        places = self._tellings.tell(genomes, told, details)
         pool = np.union1d(self._kept, places)
         self._kept, self._front = self._survivors(pool[self._tellings.counts[pool] > 0])
         if self._reference is None and len(self._kept):

@@ -22,6 +22,8 @@ class RandomSearch(Optimizer):
         Bergstra 2012, Random Search for Hyper-Parameter Optimization (JMLR 13).
     """
 
+    steady = True
+
     def __init__(self, space: Space, *, population: int = 10, seed: int = 0) -> None:
         if population < 1:
             raise ConfigError(

@@ -30,6 +30,8 @@ class Sobol(Optimizer):
         30); Owen 1998, Scrambling Sobol and Niederreiter-Xing Points (Journal of Complexity 14).
     """
 
+    steady = True
+
     def __init__(self, space: Space, *, population: int = 10, seed: int = 0) -> None:
         from scipy.stats import qmc
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from evoforge.errors import ConfigError
+from evoforge.optimizer._open import Open
 from evoforge.optimizer.base import NOTHING, Details, Genomes, Optimizer, Origin, counts, finite
 from evoforge.space import Genome, Space
 
@@ -42,6 +43,8 @@ class Tpe(Optimizer):
         (arXiv 2304.11127).
     """
 
+    steady = True
+
     def __init__(
         self,
         space: Space,
@@ -64,6 +67,7 @@ class Tpe(Optimizer):
             )
         super().__init__(space, population)
         self._counts = counts(space)
+        self._open: Open[Any] = Open()
         self._study = _study(startup, draws, multivariate, seed)
         self._axes = self._distributions()
         self._starts = list(space.given if len(space.given) else space.init[None])
@@ -90,8 +94,9 @@ class Tpe(Optimizer):
 
     def ask(self) -> Genomes:
         """Return the next genomes: (population, dim) float64 in [0, 1]."""
-        self._trials = [self._study.ask(self._axes) for _ in range(self.population)]
-        genomes = np.array([self._genome(trial.params) for trial in self._trials])
+        trials = [self._study.ask(self._axes) for _ in range(self.population)]
+        self._open.ask(trials)
+        genomes = np.array([self._genome(trial.params) for trial in trials])
         # As they were given, not in the middle of a value's share.
         given, self._starts = self._starts[: self.population], self._starts[self.population :]
         genomes[: len(given)] = np.reshape(given, (-1, self.space.dim))
@@ -101,8 +106,9 @@ class Tpe(Optimizer):
 
     def tell(self, genomes: Genomes, fitness: Genome, details: Details = NOTHING) -> None:
         """Say how good the genomes asked last are; see `Optimizer.tell`."""
-        del genomes, details  # the study knows what it asked
-        for trial, value in zip(self._trials, finite(fitness).tolist(), strict=True):
+        del genomes  # the study knows what it asked
+        _, trials = self._open.tell(len(fitness), details)
+        for trial, value in zip(trials, finite(fitness).tolist(), strict=True):
             self._study.tell(trial, value)
 
     def _genome(self, values: dict[str, Any]) -> Genome:

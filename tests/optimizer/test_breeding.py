@@ -7,6 +7,7 @@ from evoforge.optimizer._genes import Genes
 from evoforge.optimizer._mixing import mix, mixed, split
 from evoforge.optimizer._niches import attraction, fed, living, survivors
 from evoforge.optimizer._variation import Variation
+from evoforge.optimizer.base import Details
 from evoforge.space import Param, Space
 
 OPTIONS = {
@@ -84,8 +85,9 @@ def test_given_starts_come_before_those_asked_again_and_children(cube, generator
 
     genomes, origins = breeding.generation(2, nobody, pairs)
     assert [o.operator for o in origins] == ["start", "start"]
-    breeding.tellings.tell(genomes, np.ones((2, 1)), ["a"])
-    breeding.tellings.tell(genomes, np.ones((2, 1)), ["b"])
+    breeding.tellings.tell(genomes, np.ones((2, 1)), Details(sets=("a", "a")))
+    breeding.tellings.ask(genomes)
+    breeding.tellings.tell(genomes, np.ones((2, 1)), Details(sets=("b", "b")))
     genomes, origins = breeding.generation(4, np.array([1, 0]), pairs)
     assert [o.operator for o in origins] == ["start", "elite", "elite", "middle"]
     assert genomes[:3, 0].tolist() == [0.3, 0.2, 0.1]

@@ -11,7 +11,7 @@ TASKS = ("ja", "math", "code")
 def told(genomes, tasks=TASKS):
     """Each task is solved best at a place of its own along its gene, and a bit by all others."""
     values = {task: 1 - np.abs(genomes[:, i] - 0.8) for i, task in enumerate(tasks)}
-    return np.mean(list(values.values()), axis=0), Details(values, tasks, ids=("i",))
+    return np.mean(list(values.values()), axis=0), Details(values, tasks, sets=("i",))
 
 
 def search(optimizer, generations, tasks=TASKS):
@@ -62,7 +62,7 @@ def test_between_experts_at_the_bound_is_the_bound(cube):
     optimizer.ask()
     genomes = np.column_stack([np.ones(4), np.arange(4) / 4])
     values = {task: np.eye(4)[i] * qualities[i] for i, task in enumerate(tasks)}
-    optimizer.tell(genomes, np.ones(4), Details(values, tasks, ids=("i",)))
+    optimizer.tell(genomes, np.ones(4), Details(values, tasks, sets=("i",)))
     assert (optimizer.recommend()[:, 0] == 1).all()
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from evoforge.errors import ConfigError
+from evoforge.optimizer.base import Details
 from evoforge.optimizer.differential_evolution import STRATEGIES, DifferentialEvolution
 from evoforge.optimizer.random_search import RandomSearch
 
@@ -199,3 +200,51 @@ def test_nobody_is_recommended_once_every_target_has_failed(cube):
         genomes = optimizer.ask()
         optimizer.tell(genomes, np.array([-np.inf] * 7 + [0.5]))
     assert optimizer.recommend().shape == (0, 2)
+
+
+def generations(optimizer, sets):
+    """Ask and tell once for each set of items; return how many were asked again each time."""
+    found = []
+    for items in sets:
+        genomes = optimizer.ask()
+        found.append(sum(origin.operator == "again" for origin in optimizer.origins))
+        optimizer.tell(genomes, genomes.sum(axis=1), Details(sets=(items,) * len(genomes)))
+    return found
+
+
+def test_more_trials_take_the_place_of_targets_while_the_items_stay_the_same(cube):
+    optimizer = DifferentialEvolution(cube(3), population=8, again=0.25)
+    # Of one generation nobody knows.
+    assert generations(optimizer, "aaab") == [0, 2, 0, 0]
+    assert generations(optimizer, "c") == [2]
+    assert len(optimizer.ask()) == 8
+
+
+def test_a_trial_stands_against_its_target_whenever_it_is_told(cube):
+    optimizer = DifferentialEvolution(cube(2), population=4, again=0.0, seed=0)
+    optimizer.tell(optimizer.ask(), np.array([4.0, 3.0, 2.0, 1.0]))
+    early, late = optimizer.ask(), optimizer.ask()
+    # The second target's: 5 beats 3, then 4 does not beat 5.
+    optimizer.tell(late[[1]], np.array([5.0]), Details(numbers=(9,)))
+    optimizer.tell(early[[1]], np.array([4.0]), Details(numbers=(5,)))
+    assert optimizer.facts["best"] == [{"number": 9, "told": 1, "fitness": 5.0}]
+
+
+def test_of_the_first_genomes_one_that_comes_late_stands_against_the_worst(cube):
+    optimizer = DifferentialEvolution(cube(2), population=4, again=0.0, seed=0)
+    early, late = optimizer.ask(), optimizer.ask()
+    optimizer.tell(late, np.array([4.0, 3.0, 2.0, 1.0]), Details(numbers=(4, 5, 6, 7)))
+    optimizer.tell(early[[0]], np.array([9.0]), Details(numbers=(0,)))
+    assert optimizer.facts["best"][0]["number"] == 0
+
+
+def test_a_target_that_lost_its_place_is_told_in_vain(cube):
+    optimizer = DifferentialEvolution(cube(2), population=5, again=0.2, seed=0)
+    first = optimizer.ask()
+    optimizer.tell(first, np.array([4.0, 3.0, 2.0, 1.0, 0.0]))
+    asked = optimizer.ask()
+    assert optimizer.origins[-1].operator == "again"
+    (target,) = [n for n, genome in enumerate(first[:4]) if (genome == asked[-1]).all()]
+    optimizer.tell(asked[[target]], np.array([7.0]), Details(numbers=(5 + target,)))
+    optimizer.tell(asked[[4]], np.array([9.0]), Details(numbers=(9,)))
+    assert optimizer.facts["best"] == [{"number": 5 + target, "told": 1, "fitness": 7.0}]

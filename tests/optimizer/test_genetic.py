@@ -5,6 +5,7 @@ from evoforge.errors import ConfigError
 from evoforge.optimizer._crossover import CROSSOVERS
 from evoforge.optimizer._mutation import MUTATIONS
 from evoforge.optimizer._selection import SELECTIONS
+from evoforge.optimizer.base import Details
 from evoforge.optimizer.genetic import Genetic
 from evoforge.optimizer.random_search import RandomSearch
 
@@ -179,3 +180,42 @@ def test_genomes_are_diverse_at_first_and_less_so_later(cube, evolve):
     first = optimizer.facts["diversity"]
     evolve(optimizer, sphere(0.3), 20)
     assert optimizer.facts["diversity"] < 0.7 * first
+
+
+def generations(optimizer, sets):
+    """Ask and tell once for each set of items; return how many were asked again each time."""
+    found = []
+    for items in sets:
+        genomes = optimizer.ask()
+        found.append(sum(origin.operator == "elite" for origin in optimizer.origins))
+        fitness = genomes.sum(axis=1)
+        optimizer.tell(genomes, fitness, Details(sets=(items,) * len(genomes)))
+    return found
+
+
+def test_nobody_is_asked_again_while_the_items_stay_the_same(cube):
+    # Of one generation nobody knows.
+    assert generations(Genetic(cube(3), population=8), "aaaa") == [0, 2, 0, 0]
+    assert generations(Genetic(cube(3), population=8), "abcc") == [0, 2, 2, 2]
+
+
+def test_elites_stay_also_where_they_are_not_asked_again(cube):
+    optimizer = Genetic(cube(3), population=8, seed=1)
+    generations(optimizer, "aaa")
+    best = []
+    for _ in range(6):
+        best.append(optimizer.facts["elites"][0]["fitness"])
+        generations(optimizer, "a")
+    assert best == sorted(best)
+
+
+def test_an_elite_that_lost_its_place_is_told_in_vain(cube):
+    optimizer = Genetic(cube(2), population=4, elites=1, seed=0)
+    first = optimizer.ask()
+    optimizer.tell(first, np.array([0.5, 0.1, 0.2, 0.3]))
+    ahead = [optimizer.ask(), optimizer.ask()]
+    assert all((genomes[0] == first[0]).all() for genomes in ahead)
+    # Number 4: the elite, who fails to convince; of the others one is better.
+    optimizer.tell(ahead[0], np.array([-9.0, 1.0, 0.0, 0.0]))
+    optimizer.tell(ahead[1], np.array([9.0, 0.0, 0.0, 0.0]), Details(numbers=(8, 9, 10, 11)))
+    assert optimizer.facts["elites"] == [{"number": 5, "told": 1, "fitness": 1.0}]

@@ -2,7 +2,9 @@
 
 import json
 import random
+from dataclasses import replace
 from functools import cache
+from itertools import count
 
 import numpy as np
 import pytest
@@ -227,6 +229,82 @@ def test_a_recommendation_is_in_the_cube_or_there_is_none(make, evolve):
         assert found.shape == (len(found), 6)
         assert ((found >= 0) & (found <= 1)).all()
         evolve(optimizer, lambda genome: float(genome.sum()), 2)
+
+
+def told_ahead(optimizer, fitness, tellings, *, ahead=3, seed=0, size=None):
+    """Tell whoever finishes, in a made-up order, of `ahead` generations that are under way.
+
+    Returns what was asked, and the fitness of those told in each telling.
+    """
+    order = np.random.default_rng(seed)
+    asked, told, waiting = [], [], []
+    for _ in range(tellings):
+        while len(waiting) < ahead * optimizer.population:
+            waiting += range(len(asked), len(asked) + optimizer.population)
+            asked += list(optimizer.ask())
+            for origin in optimizer.origins:
+                assert all(0 <= parent < len(asked) for parent in origin.parents)
+        now = order.permutation(waiting)[: size or optimizer.population]
+        waiting = [number for number in waiting if number not in now]
+        genomes = np.array([asked[number] for number in now])
+        found = np.array([fitness(genome) for genome in genomes])
+        details = replace(seen(genomes, found), numbers=tuple(now.tolist()))
+        optimizer.tell(genomes, found, details)
+        told.append(found)
+    return np.array(asked), told
+
+
+def test_it_may_be_asked_ahead_and_told_in_any_order(make, lasting):
+    optimizer = make()
+    assert optimizer.steady
+    asked, _ = told_ahead(optimizer, uphill, lasting(16))
+    assert ((asked >= 0) & (asked <= 1)).all()
+    check(optimizer.ask(), optimizer)
+    json.dumps(optimizer.facts, allow_nan=False)
+
+
+def test_told_in_another_order_it_asks_the_same_when_replayed(make, lasting):
+    first, second = make(seed=3), make(seed=3)
+    for optimizer in (first, second):
+        told_ahead(optimizer, uphill, lasting(10))
+    assert first.ask().tobytes() == second.ask().tobytes()
+    assert first.recommend().tobytes() == second.recommend().tobytes()
+
+
+def test_told_by_numbers_in_the_order_asked_it_is_told_as_without_them(make, evolve, lasting):
+    one, other = make(seed=4), make(seed=4)
+    evolve(one, uphill, lasting(6))
+    asked = 0
+    for _ in range(lasting(6)):
+        genomes = other.ask()
+        fitness = np.array([uphill(genome) for genome in genomes])
+        numbers = tuple(range(asked, asked + len(genomes)))
+        other.tell(genomes, fitness, replace(seen(genomes, fitness), numbers=numbers))
+        asked += len(genomes)
+    assert one.ask().tobytes() == other.ask().tobytes()
+
+
+def test_few_may_be_told_at_a_time(make):
+    optimizer = make()
+    told_ahead(optimizer, uphill, 20, ahead=2, size=1)
+    check(optimizer.ask(), optimizer)
+
+
+def test_failures_among_those_told_ahead_are_survived(make, lasting):
+    optimizer, calls = make(population=6), count()
+    told_ahead(optimizer, lambda g: uphill(g) if next(calls) % 2 else -np.inf, lasting(12))
+    check(optimizer.ask(), optimizer)
+
+
+BLIND = ("random_search", "sobol")
+
+
+def test_asked_ahead_it_still_finds_what_is_better(over, cube, optimizer_option, lasting):
+    optimizer = over(cube(4), seed=1)
+    if optimizer_option in BLIND or optimizer.per_item or optimizer.measures != ():
+        pytest.skip("learns nothing, or from something else than fitness")
+    _, told = told_ahead(optimizer, uphill, max(8, lasting(40)))
+    assert np.median(np.concatenate(told[-4:])) > np.median(np.concatenate(told[:2]))
 
 
 @pytest.mark.parametrize("population", [0, -1])

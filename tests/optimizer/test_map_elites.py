@@ -7,10 +7,10 @@ from evoforge.optimizer.base import Details
 from evoforge.optimizer.map_elites import MapElites, iso_line
 
 
-def told(genomes, ids=("i",)):
+def told(genomes, sets=("i",)):
     """Quality is best at 0.5 of the second gene; the kind is the first gene."""
     fitness = 1 - (genomes[:, 1] - 0.5) ** 2
-    return fitness, Details({"fitness": fitness, "kind": genomes[:, 0]}, ids=ids)
+    return fitness, Details({"fitness": fitness, "kind": genomes[:, 0]}, sets=sets)
 
 
 def search(optimizer, generations):
@@ -64,11 +64,12 @@ def test_a_lucky_elite_is_found_out(cube):
     genomes = np.array([[0.1], [0.2], [0.7], [0.8]])
     optimizer.ask()
     values = {"fitness": np.array([0.9, 0.5, 0.6, 0.5]), "kind": genomes[:, 0]}
-    optimizer.tell(genomes, values["fitness"], Details(values, ids=("i",)))
+    optimizer.tell(genomes, values["fitness"], Details(values, sets=("i",)))
     assert optimizer.recommend()[0] == 0.1
+    optimizer.ask()
     again = np.array([[0.1], [0.1], [0.3], [0.9]])
     values = {"fitness": np.array([0.1, 0.2, 0.4, 0.4]), "kind": again[:, 0]}
-    optimizer.tell(again, values["fitness"], Details(values, ids=("j",)))
+    optimizer.tell(again, values["fitness"], Details(values, sets=("j",)))
     # 0.1 was told 0.9, 0.1 and 0.2: 0.4 on average, less than the 0.5 of 0.2.
     cells = optimizer.facts["archives"][0]["cells"]
     assert [(number, value) for _, value, number in cells] == [(1, 0.5), (2, 0.6)]
