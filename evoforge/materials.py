@@ -19,6 +19,11 @@ def hashes(pool: Pool) -> dict[str, dict[str, str]]:
     return found
 
 
+def settings(pool: Pool) -> dict[str, str | None]:
+    """Return the content hash of each source's settings, by source."""
+    return {source.name: source.settings_hash for source in pool.members}
+
+
 def check_items(task: Task, record: Record) -> None:
     """Refuse to go on with other items than the run was started with.
 
@@ -33,10 +38,10 @@ def check_items(task: Task, record: Record) -> None:
 
 
 def check_sources(pool: Pool, record: Record) -> None:
-    """Refuse to go on with other weights than the run was started with; name the first tensor.
+    """Refuse to go on with other sources than the run was started with.
 
     Raises:
-        JournalError: the weights have changed.
+        JournalError: weights have changed, of which the first tensor is named, or settings have.
     """
     known = _known(record)
     for name, found in hashes(pool).items():
@@ -46,6 +51,21 @@ def check_sources(pool: Pool, record: Record) -> None:
             raise JournalError(
                 f"the weights of {name} are not those that {record.folder} was started "
                 f"with ({changed[0]}{more}); restore them, or start a new run in another folder"
+            )
+
+    _check_settings(pool, record)
+
+
+def _check_settings(pool: Pool, record: Record) -> None:
+    try:
+        known: Mapping[str, str | None] = json.loads(record.meta("settings"))
+    except KeyError:  # a journal of an earlier version
+        return
+    for name, found in settings(pool).items():
+        if found != known.get(name):
+            raise JournalError(
+                f"the settings (config.json) of {name} are not those that {record.folder} was "
+                "started with; restore them, or start a new run in another folder"
             )
 
 

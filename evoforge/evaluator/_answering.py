@@ -149,7 +149,8 @@ class TokenEvaluator(Evaluator):
         """Return what the model of a folder says; see `Evaluator.logits_of`."""
         shown = [self._encode(self.task, item) for item in items]
         texts = [one.context for one in shown]
-        return logits_of(folder, self.live.model, texts, [self._seen(one) for one in shown])
+        inputs = [self._seen(one) for one in shown]
+        return logits_of(folder, self.live.model, texts, inputs, put=self.live.spread.put)
 
     def _seen(self, one: Encoded) -> dict[str, torch.Tensor]:
         """Return what a model takes for a picture beside tokens, the tower's pixels among it."""

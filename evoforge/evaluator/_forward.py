@@ -35,7 +35,9 @@ def logits_at(
     """
 
     def only(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return (given[0][rows, columns].unsqueeze(0), *given[1:])
+        # The head of a model that is spread may lie elsewhere than what it is given first.
+        there = given[0].device
+        return (given[0][rows.to(there), columns.to(there)].unsqueeze(0), *given[1:])
 
     if hasattr(model.base_model, "rope_deltas"):
         model.base_model.rope_deltas = None  # of what was read before

@@ -11,6 +11,7 @@ from torch import nn
 from evoforge.candidate import Candidate, Walk
 from evoforge.errors import ConfigError, MergeError
 from evoforge.evaluator._hops import assemble
+from evoforge.evaluator._spread import Spread
 from evoforge.models.layout import blocks_at, in_block, place
 from evoforge.models.pool import Pool
 from evoforge.models.settings import adapt
@@ -26,7 +27,7 @@ class Body:
 
     Args:
         pool: says the architecture and the type of the weights.
-        device: where the model lives.
+        spread: where the model lies.
         attention: as transformers names it; `auto` is its own choice for the architecture.
         settings: in which its config.json differs from the pool's.
         names: of the tensors that will be written, as the pool has them.
@@ -39,7 +40,7 @@ class Body:
     def __init__(
         self,
         pool: Pool,
-        device: str,
+        spread: Spread,
         attention: str,
         settings: Mapping[str, Any],
         names: Sequence[str],
@@ -50,7 +51,7 @@ class Body:
         frozen: Mapping[str, torch.Tensor] = {} if vision is None else vision.frozen
         model = _unwritten(pool, attention, settings)
         places = find_slots(model, [*stored.values(), *frozen], pool.reference.name)
-        self.model: Any = model.get_submodule(part).eval().to(device)
+        self.model: Any = spread.put(model, part)
         before = f"{part}." if part else ""
         state = self.model.state_dict(prefix=before, keep_vars=True)
         self.at = blocks_at([places[name].parameter for name in stored.values()])
@@ -126,7 +127,7 @@ class LiveModel:
 
     Args:
         pool: says the architecture and the type of the weights.
-        device: where the models live.
+        device: where the models lie: a device, or a spread over several.
         attention: as transformers names it; `auto` is its own choice for the architecture.
 
     Raises:
@@ -134,8 +135,9 @@ class LiveModel:
             not the model's.
     """
 
-    def __init__(self, pool: Pool, *, device: str, attention: str) -> None:
-        self._make = partial(Body, pool, device, attention)
+    def __init__(self, pool: Pool, *, device: str | Spread, attention: str) -> None:
+        self.spread = spread = device if isinstance(device, Spread) else Spread(device)
+        self._make = partial(Body, pool, spread, attention)
         self._body = self._make({}, pool.names)
         self._others: dict[str, Body] = {}
         self._at = self._body.at

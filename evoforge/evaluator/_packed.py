@@ -13,6 +13,8 @@ import psutil
 import torch
 from torch import nn
 
+from evoforge.evaluator._spread import is_spread
+
 # Copies take at most this share of the memory that is free.
 SHARE = 0.5
 # Rows of a typical product, which the order suits best: a batch begins with many and ends with few.
@@ -54,7 +56,7 @@ def packed(model: Any) -> Iterator[bool]:
 
 def _packable(model: Any) -> bool:
     """Whether there are kernels for packed weights of a model's type on its device."""
-    if model.device.type != "cpu" or not torch._C._has_mkldnn:
+    if model.device.type != "cpu" or is_spread(model) or not torch._C._has_mkldnn:
         return False
     if model.dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -31,6 +31,8 @@ def logits_of(
     like: Any,
     texts: Sequence[Sequence[int]],
     inputs: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    put: Callable[[Any], Any] | None = None,
 ) -> list[torch.Tensor]:
     """Return the same of the model of a folder, for each text.
 
@@ -39,8 +41,10 @@ def logits_of(
         like: a model whose type, device and attention it gets.
         texts: tokens.
         inputs: further arguments of the model for each text; None for none.
+        put: puts the model where it is to lie instead of the other one's device.
     """
-    model = loaded(folder, like.dtype, like.config._attn_implementation).to(like.device)
+    model = loaded(folder, like.dtype, like.config._attn_implementation)
+    model = model.to(like.device) if put is None else put(model)
     more = inputs or [{} for _ in texts]
     return [logits(model, text, **given) for text, given in zip(texts, more, strict=True)]
 

@@ -37,6 +37,13 @@ class Settings:
     gpu_memory_utilization: float
     kv_cache_gib: float | None
     enforce_eager: bool | None
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs the engine takes, each with a process of its own if they are several."""
+        return self.tensor_parallel * self.pipeline_parallel
 
 
 def installed() -> bool:
@@ -100,6 +107,8 @@ class Engine:
             gpu_memory_utilization=settings.gpu_memory_utilization,
             kv_cache_memory_bytes=None if gib is None else int(gib * 2**30),
             enforce_eager=bool(eager),
+            tensor_parallel_size=settings.tensor_parallel,
+            pipeline_parallel_size=settings.pipeline_parallel,
             enable_prefix_caching=True,
             generation_config="vllm",
             disable_log_stats=True,
@@ -111,6 +120,14 @@ class Engine:
     def swap(self, weights: Iterable[tuple[str, torch.Tensor]]) -> bool:
         """Replace all weights; return whether the keys and values of the former are forgotten."""
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        return bool(self._engine.reset_prefix_cache())
+
+    def reload(self, folder: Path) -> bool:
+        """Replace all weights by those of a folder; return whether the cache is forgotten.
+
+        Each of several processes reads its own part: tensors cannot be sent to them.
+        """
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
         return bool(self._engine.reset_prefix_cache())
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """Keeps an engine that runs the candidate: swaps weights, checks that it took them, builds anew."""
 
 import logging
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -107,7 +108,7 @@ class Host:
         if lack := self._frame.lacks(wanted):
             log.info("vLLM's engine is built anew, for it lacks %s", lack)
             return False
-        forgot = self._engine.swap(self._frame.weights(candidate, self._tensor(candidate)))
+        forgot = self._given(self._engine, self._frame, candidate)
         said = self._engine.next_tokens(self._canary.prompts)
         problem = fault(said, expected, self._expected, self._settings.dtype)
         if not forgot:
@@ -116,13 +117,29 @@ class Host:
             log.warning("vLLM's engine is built anew, for after a swap of weights %s", problem)
         return not problem
 
+    def _given(self, engine: Engine, frame: Frame, candidate: Candidate) -> bool:
+        """Give the engine a candidate's weights; return whether it forgot its cache."""
+        weights = frame.weights(candidate, self._tensor(candidate))
+        if self._settings.gpus == 1:
+            return engine.swap(weights)
+        with TemporaryDirectory(prefix="evoforge_vllm_", dir=shared_memory(self._size)) as folder:
+            _save_all(weights, Path(folder))
+            return engine.reload(Path(folder))
+
+    @property
+    def _size(self) -> int:
+        """Bytes of the live model, as much as an engine of its depth holds."""
+        weights: int = sum(weight.nbytes for weight in self._live.model.parameters())
+        return weights
+
     def _build(self, candidate: Candidate, wanted: Frame) -> list[dict[int, float]]:
         """Build an engine that starts with the candidate; return what it says to the canary."""
         start = time.perf_counter()
         self.close()
         first = self._frame is None
         frame = wanted.deeper(self._depth)
-        with TemporaryDirectory(prefix="evoforge_vllm_") as folder:
+        where = shared_memory(self._size) if self._settings.gpus > 1 else None
+        with TemporaryDirectory(prefix="evoforge_vllm_", dir=where) as folder:
             self._write(candidate, frame, Path(folder))
             try:
                 self._engine = Engine(Path(folder), self._settings)
@@ -146,14 +163,7 @@ class Host:
         config.dtype = self._pool.dtype
         config.architectures = [type(self._live.model).__name__]
         config.save_pretrained(folder)
-        shard: dict[str, torch.Tensor] = {}
-        for name, tensor in frame.weights(candidate, self._tensor(candidate)):
-            # Of what a path repeats there is one tensor, which a file would hold under one name.
-            shard[name] = tensor.detach().clone(memory_format=torch.contiguous_format)
-            if sum(tensor.nbytes for tensor in shard.values()) > SHARD:
-                _save(shard, folder)
-                shard = {}
-        _save(shard, folder)
+        _save_all(frame.weights(candidate, self._tensor(candidate)), folder)
 
     def _tensor(self, candidate: Candidate) -> Callable[[str], torch.Tensor]:
         """Return what gives the candidate's tensors by name."""
@@ -176,6 +186,25 @@ def reason_of(error: Exception) -> str:
     told = [line for line in lines if line.startswith("Value error, ")]
     line = next(iter([*told, *lines]), type(error).__name__)
     return line.removeprefix("Value error, ").partition(" [type=")[0].rstrip(".")
+
+
+def shared_memory(size: int) -> str | None:
+    """Return the folder of files in memory if it has room, else None for the usual one."""
+    place = Path("/dev/shm")  # noqa: S108  # the folder in it has a name of its own
+    if not place.is_dir() or shutil.disk_usage(place).free < 1.5 * size:
+        return None
+    return str(place)
+
+
+def _save_all(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> None:
+    shard: dict[str, torch.Tensor] = {}
+    for name, tensor in weights:
+        # Of what a path repeats there is one tensor, which a file would hold under one name.
+        shard[name] = tensor.detach().clone(memory_format=torch.contiguous_format)
+        if sum(tensor.nbytes for tensor in shard.values()) > SHARD:
+            _save(shard, folder)
+            shard = {}
+    _save(shard, folder)
 
 
 def _save(shard: Mapping[str, torch.Tensor], folder: Path) -> None:

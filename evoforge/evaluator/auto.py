@@ -7,6 +7,7 @@ import torch
 
 from evoforge.evaluator._answering import TokenEvaluator
 from evoforge.evaluator._by_transformers import is_plain
+from evoforge.evaluator._spread import DeviceMap, MaxMemory
 from evoforge.evaluator._vllm_engine import import_vllm, installed
 from evoforge.evaluator.hf import Hf
 from evoforge.evaluator.vllm import Vllm
@@ -23,6 +24,8 @@ def auto(
     *,
     batch_size: int = 128,
     device: str = "auto",
+    device_map: DeviceMap = None,
+    max_memory: MaxMemory = None,
     attention: str = "auto",
     feature_cache_gb: float = 4.0,
 ) -> TokenEvaluator:
@@ -33,6 +36,8 @@ def auto(
         pool: the sources.
         batch_size: sequences computed together.
         device: `auto`, `cpu`, `cuda`, ...; see `Hf`.
+        device_map: see `Hf`; of vLLM it spreads the model that candidates are merged into.
+        max_memory: see `Hf`.
         attention: see `Hf`.
         feature_cache_gb: see `Hf`; vLLM is shown no pictures.
 
@@ -42,7 +47,15 @@ def auto(
     reason = why_not_vllm(pool, device) or _why_not_ask_vllm(task, pool)
     log.info("evaluator=auto is %s", "vllm" if reason is None else f"hf: {reason}")
     make = partial(Hf, feature_cache_gb=feature_cache_gb) if reason else Vllm
-    return make(task, pool, batch_size=batch_size, device=device, attention=attention)
+    return make(
+        task,
+        pool,
+        batch_size=batch_size,
+        device=device,
+        device_map=device_map,
+        max_memory=max_memory,
+        attention=attention,
+    )
 
 
 def why_not_vllm(pool: Pool, device: str) -> str | None:

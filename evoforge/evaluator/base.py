@@ -12,8 +12,12 @@ import torch
 
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
+from evoforge.evaluator._lengths import Length as Length
+from evoforge.evaluator._lengths import lengths as lengths
 from evoforge.record import Evaluation, ItemResult, item_set_hash
+from evoforge.secrets import clean
 from evoforge.task.base import Item, Task
+from evoforge.visible import one_line
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +52,7 @@ class Evaluator(ABC):
             raise  # the user's mistake, not the candidate's fault
         except Exception as error:
             log.debug("evaluation failed", exc_info=error)
-            reason = f"{type(error).__name__}: {error}"
+            reason = one_line(clean(f"{type(error).__name__}: {error}"))
             return _failed(task, candidate, items, seconds, reason, proxy)
         return judged(task, candidate.identity, items, results, seconds, proxy=proxy)
 

@@ -14,7 +14,8 @@ from evoforge.evaluator._decode import Decoder
 from evoforge.evaluator._eyes import Eyes
 from evoforge.evaluator._likelihood import likelihoods
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import check_count, device_of, or_halve
+from evoforge.evaluator._plain import check_count, or_halve
+from evoforge.evaluator._spread import DeviceMap, MaxMemory, Spread
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.models.pool import Pool
 from evoforge.task.base import Task
@@ -35,6 +36,11 @@ class Hf(TokenEvaluator):
         pool: the sources, which say the architecture, the tokenizer and the type of the weights.
         batch_size: sequences computed together; halved once if memory runs out.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...; auto is cuda where there is one.
+        device_map: spreads one model over devices: `auto` fills one GPU after the other, then main
+            memory, then the disk; `balanced` gives like shares; or module -> device, where a device
+            may be `disk`. None for one device.
+        max_memory: device -> what weights may take there, such as `{0: 20GiB, cpu: 60GiB}`; None
+            for three quarters of what is free.
         attention: `auto` (what transformers takes for the architecture, with quicker steps for
             `sdpa` on a CPU), or as transformers names it: `sdpa`, `eager`, `flash_attention_2`.
         feature_cache_gb: main memory for what a vision tower says of pictures, in gibibytes, above
@@ -51,6 +57,8 @@ class Hf(TokenEvaluator):
         *,
         batch_size: int = 128,
         device: str = "auto",
+        device_map: DeviceMap = None,
+        max_memory: MaxMemory = None,
         attention: str = "auto",
         feature_cache_gb: float = 4.0,
     ) -> None:
@@ -63,7 +71,8 @@ class Hf(TokenEvaluator):
             )
         self.batch_size = batch_size
         self._quick = attention == "auto"
-        self.live = LiveModel(pool, device=device_of(device), attention=attention)
+        spread = Spread(device, device_map, max_memory)
+        self.live = LiveModel(pool, device=spread, attention=attention)
         limit = feature_cache_gb * 2**30
         self._eyes = None if pool.vision is None else Eyes(self.live.model, limit=limit)
         _warn_of_slow_type(self.live.model)

@@ -15,7 +15,8 @@ from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import end_tokens
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import check_count, device_of, logits, logits_of, or_halve
+from evoforge.evaluator._plain import check_count, logits, logits_of, or_halve
+from evoforge.evaluator._spread import DeviceMap, MaxMemory, Spread
 from evoforge.evaluator.base import Evaluator
 from evoforge.models.pool import Pool
 from evoforge.record import ItemResult
@@ -36,6 +37,8 @@ class LmEval(Evaluator):
         pool: the sources, which say the architecture, the tokenizer and the type of the weights.
         batch_size: sequences computed together; halved once if memory runs out.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...; auto is cuda where there is one.
+        device_map: see `Hf`.
+        max_memory: see `Hf`.
         attention: `auto`, or as transformers names it: `sdpa`, `eager`, `flash_attention_2`.
         back_end: `evoforge`, which reads what continuations share once, or lm-eval's own `hflm`.
 
@@ -50,6 +53,8 @@ class LmEval(Evaluator):
         *,
         batch_size: int = 64,
         device: str = "auto",
+        device_map: DeviceMap = None,
+        max_memory: MaxMemory = None,
         attention: str = "auto",
         back_end: BackEnd = "evoforge",
     ) -> None:
@@ -68,7 +73,8 @@ class LmEval(Evaluator):
         self._task = task
         self.batch_size = batch_size
         task.prepare(pool.tokenizer)
-        self.live = LiveModel(pool, device=device_of(device), attention=attention)
+        spread = Spread(device, device_map, max_memory)
+        self.live = LiveModel(pool, device=spread, attention=attention)
         _settle(self.live.model, pool)
         from evoforge.evaluator._harness_lm import PlainLm, QuickLm
 
@@ -122,7 +128,8 @@ class LmEval(Evaluator):
 
     def logits_of(self, folder: Path, items: Sequence[Item]) -> list[torch.Tensor]:
         """Return what the model of a folder says; see `Evaluator.logits_of`."""
-        return logits_of(folder, self.live.model, [self._shown(item) for item in items])
+        texts = [self._shown(item) for item in items]
+        return logits_of(folder, self.live.model, texts, put=self.live.spread.put)
 
     def _shown(self, item: Item) -> list[int]:
         return self._lm.shown(self._task.instances(item)[0])

@@ -7,12 +7,15 @@ folds into, so what is scored is what is exported.
 
 from collections.abc import Sequence
 
+import torch
+
 from evoforge.candidate import Candidate
 from evoforge.errors import ConfigError
 from evoforge.evaluator._answering import TokenEvaluator
 from evoforge.evaluator._by_transformers import is_plain
 from evoforge.evaluator._live import LiveModel
-from evoforge.evaluator._plain import check_count, device_of
+from evoforge.evaluator._plain import check_count
+from evoforge.evaluator._spread import DeviceMap, MaxMemory, Spread
 from evoforge.evaluator._tokens import Likelihood, Prompt, Question, Reply
 from evoforge.evaluator._vllm_engine import Settings, import_vllm
 from evoforge.evaluator._vllm_host import Host
@@ -30,6 +33,8 @@ class Vllm(TokenEvaluator):
         batch_size: sequences computed together.
         device: where candidates are merged, beside the engine: `auto`, `cpu`, `cuda`; auto is cuda
             where there is one. The engine takes the first CUDA device that is visible, if any.
+        device_map: spreads the model that candidates are merged into, beside the engine; see `Hf`.
+        max_memory: see `Hf`.
         attention: of the live model: `auto`, or as transformers names it.
         gpu_memory_utilization: the share of the GPU's memory that the engine may take, in (0, 1].
         kv_cache_gib: memory for keys and values, in gibibytes; None for what that share leaves,
@@ -39,6 +44,10 @@ class Vllm(TokenEvaluator):
             that do nothing. None for the longest so far.
         enforce_eager: whether to leave out graphs and compilation, which saves about a minute at
             the start; None for on a CPU only, where they gain nothing.
+        tensor_parallel_size: GPUs that share each layer of the engine.
+        pipeline_parallel_size: groups of GPUs that have the engine's layers one after the other;
+            it takes the product of both, and each candidate's weights go there through a folder in
+            shared memory.
 
     Raises:
         ConfigError: vLLM is not installed, an option makes no sense, a prompt does not fit into
@@ -52,12 +61,16 @@ class Vllm(TokenEvaluator):
         *,
         batch_size: int = 256,
         device: str = "auto",
+        device_map: DeviceMap = None,
+        max_memory: MaxMemory = None,
         attention: str = "auto",
         gpu_memory_utilization: float = 0.7,
         kv_cache_gib: float | None = None,
         max_model_len: int | None = None,
         max_hops: int | None = None,
         enforce_eager: bool | None = None,
+        tensor_parallel_size: int = 1,
+        pipeline_parallel_size: int = 1,
     ) -> None:
         import_vllm()
         if pool.vision is not None:
@@ -69,6 +82,8 @@ class Vllm(TokenEvaluator):
         check_count("batch_size", batch_size)
         check_count("max_model_len", max_model_len)
         check_count("max_hops", max_hops)
+        check_count("tensor_parallel_size", tensor_parallel_size)
+        check_count("pipeline_parallel_size", pipeline_parallel_size)
         if not 0 < gpu_memory_utilization <= 1:
             raise ConfigError(
                 f"gpu_memory_utilization must be in (0, 1], got {gpu_memory_utilization}; "
@@ -87,8 +102,12 @@ class Vllm(TokenEvaluator):
             gpu_memory_utilization=gpu_memory_utilization,
             kv_cache_gib=kv_cache_gib,
             enforce_eager=enforce_eager,
+            tensor_parallel=tensor_parallel_size,
+            pipeline_parallel=pipeline_parallel_size,
         )
-        self.live = LiveModel(pool, device=device_of(device), attention=attention)
+        _check_gpus(self._settings)
+        spread = Spread(device, device_map, max_memory)
+        self.live = LiveModel(pool, device=spread, attention=attention)
         self._host = Host(pool, self.live, self._settings, max_hops or 1)
 
     def load(self, candidate: Candidate) -> None:
@@ -132,3 +151,14 @@ class Vllm(TokenEvaluator):
                 f"a prompt with its answer has {longest} tokens, and vLLM's engine takes {window}; "
                 "set evaluator.max_model_len"
             )
+
+
+def _check_gpus(settings: Settings) -> None:
+    """Refuse an engine over more GPUs than there are."""
+    wanted, there = settings.gpus, torch.cuda.device_count()
+    if wanted > 1 and wanted > there:
+        raise ConfigError(
+            f"an engine of {settings.tensor_parallel} x {settings.pipeline_parallel} GPUs needs "
+            f"{wanted}, and there are {there}; set evaluator.tensor_parallel_size and "
+            "evaluator.pipeline_parallel_size"
+        )

@@ -276,7 +276,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     try:
         found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PoolError(f"{path} cannot be used: {error}; copy or download it again") from error
     if not isinstance(found, dict):
         raise PoolError(f"{path} is not the settings of a LoRA adapter; copy or download it again")

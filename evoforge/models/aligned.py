@@ -126,7 +126,7 @@ class Aligned(Tensors):
         means = [row for row, pairs in enumerate(owners) if len(pairs) > 1]
         types = (givers[pair[0]].dtype for pairs in owners for pair in pairs)
         dtype = torch.float32 if means else reduce(torch.promote_types, set(types), own.dtype)
-        made = torch.zeros(len(owners), *own.shape[1:], dtype=dtype)
+        made = torch.zeros(len(owners), *own.shape[1:], dtype=dtype, device=own.device)
         for giver, tensor in givers.items():
             for several in (False, True):
                 pairs = _pairs(owners, giver, several)

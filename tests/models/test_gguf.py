@@ -347,3 +347,17 @@ def test_a_file_of_the_hub_is_named_by_its_option(tmp_path, monkeypatch):
     source = open_source(SourceSpec("a", "owner/model", file="q8.gguf"))
     assert (source.revision, source.bits) == (commit, 8.5)
     assert source.facts["bits"] == 8.5
+
+
+@pytest.mark.parametrize(
+    ("merge", "said"),
+    [("! zz", "'zz' is no token"), ("! #", "'!#' is no token"), ("!!", "'!!' is no token")],
+)
+def test_a_vocabulary_whose_merges_are_no_tokens_is_one_sentence(
+    tmp_path, monkeypatch, merge, said
+):
+    add = gguf.GGUFWriter.add_token_merges
+    monkeypatch.setattr(gguf.GGUFWriter, "add_token_merges", lambda self, _: add(self, [merge]))
+    write(tmp_path / "tiny.gguf", Kind.F32)
+    with pytest.raises(PoolError, match=f"is damaged .* merges '{merge}', and {said}"):
+        opened(tmp_path / "tiny.gguf")

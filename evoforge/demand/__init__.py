@@ -1,0 +1,1 @@
+"""What a run will need of memory, disk, time and GPUs, told from shapes."""
