@@ -5,9 +5,7 @@ for bit the model that was scored. A path is scored over layers that its sources
 as a plain model with a layer for each hop; whether that one says the same is measured.
 """
 
-import inspect
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import save_torch_state_dict
+from safetensors import SafetensorError
 
+from evoforge import checksums
 from evoforge.candidate import Candidate
 from evoforge.errors import JournalError, MergeError
 from evoforge.mergekit_writer.files import mergekit_config
 from evoforge.models.pool import Pool
 from evoforge.models.settings import adapt
+from evoforge.models.writing import write_tensors
 from evoforge.recipe import Recipe
 
 PARTIAL = ".partial"
@@ -74,14 +74,15 @@ def export(
             (partial / "rounding.json").write_text(text + "\n", "utf-8")
         if candidate.walk is not None and scored is not None and written is not None:
             _check(scored(), written(partial), partial, pool.dtype_name)
+        checksums.write(partial)
         for path in filter(Path.is_file, partial.rglob("*")):
             _settle(path)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise JournalError(
-            f"cannot write {folder}: {error.strerror or error}; free the disk and go on with "
-            f"resume={folder.parent}"
+            f"cannot write {folder}: {reason}; free the disk and go on with resume={folder.parent}"
         ) from error
 
 
@@ -93,10 +94,7 @@ def _write(
     card: str,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    state = _tensors(candidate, pool, progress)
-    # The hub's library announces the folder that is not final yet; its logger has no proper name.
-    logging.getLogger(inspect.getfile(save_torch_state_dict)).setLevel(logging.WARNING)
-    save_torch_state_dict(state, folder, metadata={"format": "pt"})
+    _write_weights(candidate, pool, folder, progress)
     config = pool.model_config()
     adapt(config, candidate.settings)
     for part in (config, *_parts(config)):
@@ -118,19 +116,32 @@ def _write(
         (folder / "mergekit_config.yml").write_text(config_text, "utf-8")
 
 
-def _tensors(
-    candidate: Candidate, pool: Pool, progress: Callable[[int, int], None] | None
-) -> dict[str, torch.Tensor]:
-    """Return all tensors of the folder by their stored names, what is never merged included."""
-    state: dict[str, torch.Tensor] = {}
-    for done, name in enumerate(candidate.names, start=1):
-        stored = name if pool.vision is None else pool.vision.stored(name)
-        state[stored] = torch.empty(candidate.shape(name), dtype=pool.dtype)
-        candidate.write(name, state[stored])
+def _write_weights(
+    candidate: Candidate,
+    pool: Pool,
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write all tensors by their stored names, one at a time, what is never merged included."""
+    vision = pool.vision
+    merged = {name if vision is None else vision.stored(name): name for name in candidate.names}
+    frozen: Mapping[str, torch.Tensor] = {} if vision is None else vision.frozen
+    done = 0
+
+    def tensor(stored: str) -> torch.Tensor:
+        nonlocal done
+        if stored in frozen:
+            return frozen[stored].to(pool.dtype)
+        out = torch.empty(candidate.shape(merged[stored]), dtype=pool.dtype)
+        candidate.write(merged[stored], out)
+        done += 1
         if progress:
-            progress(done, len(candidate.names))
-    frozen: Mapping[str, torch.Tensor] = {} if pool.vision is None else pool.vision.frozen
-    return state | {name: tensor.to(pool.dtype) for name, tensor in frozen.items()}
+            progress(done, len(merged))
+        return out
+
+    shapes = {stored: candidate.shape(name) for stored, name in merged.items()}
+    shapes |= {name: frozen[name].shape for name in frozen}
+    write_tensors(folder, shapes, pool.dtype, tensor)
 
 
 def _parts(config: Any) -> list[Any]:

@@ -2,6 +2,7 @@ import sqlite3
 
 import pytest
 
+from evoforge import seal
 from evoforge.errors import JournalError
 from evoforge.journal import Journal
 from evoforge.opened import opened
@@ -21,6 +22,7 @@ def test_a_record_is_read_and_closed_again(folder):
 
 
 def test_damage_that_shows_late_is_one_sentence(folder):
+    seal.remove(folder)
     with sqlite3.connect(folder / "journal.sqlite") as connection:
         connection.execute("DROP TABLE roles")
     connection.close()
