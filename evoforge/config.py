@@ -4,40 +4,34 @@ Knows Hydra and OmegaConf; only run.py imports it. The constructors are the sche
 whatever a class's `__init__` takes, and its annotation says what may be given.
 """
 
-import difflib
-import inspect
 import json
+import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar
 
-from hydra.errors import (
-    HydraException,
-    InstantiationException,
-    MissingConfigException,
-    OverrideParseException,
-)
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback
-from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from evoforge.building import build as build
+from evoforge.building import guess
 from evoforge.earlier import completed
-from evoforge.errors import ConfigError, EvoforgeError, JournalError
+from evoforge.errors import ConfigError, JournalError
+from evoforge.startup import check_secrets
+from evoforge.visible import HIDDEN
 
 # Options that may change when a run goes on: they decide where and how long, never what.
-CHANGEABLE = ("budget", "executor", "tracker", "data_dir", "examples", "resume")
+CHANGEABLE = ("budget", "executor", "tracker", "data_dir", "examples", "resume", "push_to_hub")
 
 # File systems take 255 bytes.
 LONGEST_NAME = 200
 
 # Submitit starts all runs of a sweep at once here, and their threads would wait for each other.
 ALL_AT_ONCE = "submitit_launcher.LocalLauncher"
-
-PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 class Sweep(Callback):
@@ -78,141 +72,53 @@ OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fr
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
-def build(node: Mapping[str, Any], option: str, **runtime: Any) -> Any:
-    """Make the object of a configuration node.
-
-    Args:
-        node: `_target_`, and the constructor's options.
-        option: the node's name as the user types it, such as `merge`.
-        runtime: objects that do not come from YAML.
-
-    Raises:
-        ConfigError: an option is unknown, of the wrong type, or refused by the constructor.
-    """
-    called = _load(node, option)
-    _check_options(called, node, option)
-    try:
-        partial = instantiate(_with_makers(called, node), _partial_=True, _convert_="all")
-    except InstantiationException as error:
-        # A nested object refused its options: its own sentence is the one that helps.
-        if isinstance(error.__cause__, EvoforgeError):
-            raise error.__cause__ from None
-        raise ConfigError(f"{option}: {str(error).splitlines()[0]}") from error
-    return partial(**runtime)
-
-
-def _load(node: Mapping[str, Any], option: str) -> Any:
-    """Return the class or function that a node names."""
-    target = str(node.get("_target_"))
-    is_class = target.rpartition(".")[2][:1].isupper()
-    try:
-        return get_class(target) if is_class else get_method(target)
-    except (ImportError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{option} names {target}, which cannot be loaded: {reason}") from error
-
-
-def _check_options(called: Any, node: Mapping[str, Any], option: str) -> None:
-    function = called.__init__ if inspect.isclass(called) else called
-    hints = get_type_hints(function)
-    parameters = inspect.signature(called).parameters.values()
-    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    for key, value in node.items():
-        if key.startswith("_") and key.endswith("_"):
-            continue
-        if key not in known:
-            raise ConfigError(
-                f"{option} has no option {key}{_guess(key, known)}; it has {', '.join(known)}"
-            )
-        for name, inner in _nodes(key, value, hints[key]).items():
-            _check_options(_load(inner, f"{option}.{name}"), inner, f"{option}.{name}")
-        if _nodes(key, value, hints[key]):
-            continue
-        if wanted := _mismatch(value, hints[key]):
-            raise ConfigError(f"{key} must be {wanted}, got {value!r}; set {option}.{key}")
-
-
-def _nodes(key: str, value: Any, hint: Any) -> dict[str, Mapping[str, Any]]:
-    """Return the configuration nodes that an option holds, by their names below the parent's."""
-    if not isinstance(value, Mapping):
-        return {}
-    if "_target_" in value:
-        return {key: value}
-    if get_origin(hint) is not Mapping or get_origin(get_args(hint)[1]) is not Callable:
-        return {}
-    for name, inner in value.items():
-        if not isinstance(inner, Mapping) or "_target_" not in inner:
-            raise ConfigError(f"{key}.{name} must be an option with its settings, got {inner!r}")
-    return {f"{key}.{name}": inner for name, inner in value.items()}
-
-
-def _with_makers(called: Any, node: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave nested objects unmade where a constructor wants to make them itself.
-
-    It says so by an annotation: `ps: Callable[..., Merger]`, or a mapping of such.
-    """
-    hints = get_type_hints(called.__init__ if inspect.isclass(called) else called)
-
-    def unmade(key: str, value: Any) -> Any:
-        hint = hints.get(key)
-        if not isinstance(value, Mapping):
-            return value
-        if get_origin(hint) is Callable:
-            return maker(key, value)
-        if _nodes(key, value, hint) and "_target_" not in value:
-            return {name: maker(f"{key}.{name}", inner) for name, inner in value.items()}
-        return value
-
-    def maker(key: str, value: Mapping[str, Any]) -> dict[str, Any]:
-        return {**_with_makers(_load(value, key), value), "_partial_": True}
-
-    return {key: unmade(key, value) for key, value in node.items()}
-
-
-def _mismatch(value: Any, hint: Any) -> str | None:
-    """Return what a value must be instead, or None if it fits its annotation."""
-    origin, inside = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return None
-    if origin in (Union, UnionType):
-        found = [_mismatch(value, each) for each in inside]
-        return None if None in found else " or ".join(filter(None, found))
-    if origin is Literal:
-        return None if value in inside else f"one of {', '.join(map(str, inside))}"
-    if hint is NoneType:
-        return None if value is None else "null"
-    if hint is float:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-        return None if fits else PLAIN[float]
-    if hint is int:
-        fits = isinstance(value, int) and not isinstance(value, bool)
-        return None if fits else PLAIN[int]
-    if hint in PLAIN:
-        return None if isinstance(value, hint) else PLAIN[hint]
-    if origin is Callable:
-        return "a mapping with _target_"  # one that has it is looked into instead
-    if origin is not None and issubclass(origin, Mapping):
-        return None if isinstance(value, Mapping) else "a mapping"
-    if origin is not None and issubclass(origin, Sequence):
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            return "a list"
-        wrong = [wanted for each in value if (wanted := _mismatch(each, inside[0]))]
-        return f"a list, each {wrong[0]}" if wrong else None
-    return None
-
-
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """Return the whole configuration as plain values.
+    """Return the whole configuration as plain values that a journal can keep and anyone may see.
 
     Raises:
-        ConfigError: an interpolation or a value is missing.
+        ConfigError: an interpolation or a value is missing, or a value is not finite, no text, or
+            a secret.
     """
     try:
         content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+        raise ConfigError(_unresolved(error)) from error
     assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
+    named: dict[str, Any] = _named(content)
+    for name, value in flat(named):
+        _check_plain(name, value)
+    check_secrets(named)
+    return named
+
+
+def _unresolved(error: OmegaConfBaseException) -> str:
+    """Return one sentence for what OmegaConf could not make a value of."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    line = re.sub(r"^\w+ raised while resolving interpolation: ", "", line)
+    name = error.full_key or ""
+    return f"{line}; set {name}" if name and name not in line else line
+
+
+def _check_plain(name: str, value: Any) -> None:
+    """Refuse what a journal cannot keep."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            for inner, plain in flat(each, name):
+                _check_plain(inner, plain)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} must be finite, got {value}; set {name}")
+    elif found := HIDDEN.search(f"{name}{value}"):
+        # It would stand in tables, reports and the journal.
+        raise ConfigError(f"{name} must be text, and holds {found[0]!a}; set {name}")
+
+
+def _named(content: Any) -> Any:
+    """Return nested mappings whose keys are all texts, as in a journal: `{0: 20GiB}` has one."""
+    if isinstance(content, Mapping):
+        return {str(key): _named(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_named(value) for value in content]
+    return content
 
 
 def check_unchanged(
@@ -275,7 +181,7 @@ def sentence(error: HydraException | OmegaConfBaseException, known: Sequence[str
             group, _, name = missing.group(1).rpartition("/")
             choices = options.group(2).split()
             return (
-                f"{group} has no option {name}{_guess(name, choices)}; "
+                f"{group} has no option {name}{guess(name, choices)}; "
                 f"choose from {', '.join(choices)}"
             )
     if text.startswith("Ambiguous value"):
@@ -283,13 +189,10 @@ def sentence(error: HydraException | OmegaConfBaseException, known: Sequence[str
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown.group(1).lstrip("+~")
-        return f"there is no option {key}{_guess(key, known)}; see python run.py --help"
+        return f"there is no option {key}{guess(key, known)}; see python run.py --help"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return f"there is no option {error.missing_cfg_file}; see python run.py --help"
+    if isinstance(error, OmegaConfBaseException):
+        return _unresolved(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])
-
-
-def _guess(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, [name for name in known if name != word], n=1)
-    return f" (did you mean {near[0]}?)" if near else ""

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from evoforge.errors import ConfigError
+from evoforge.plain_yaml import documents
 
 
 def text_of(path: str | Path) -> str:
@@ -29,12 +28,4 @@ def documents_of(text: str) -> list[Any]:
     Raises:
         ConfigError: it is no YAML.
     """
-    try:
-        return list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"it is no YAML ({' '.join(str(error).split())})") from error
-    except RecursionError as error:
-        raise ConfigError("it is nested too deeply") from error
-    except (ValueError, LookupError, ArithmeticError, AttributeError, TypeError) as error:
-        # A value that is none of what it is said to be: 2001-99-99, !!int abc, !!bool abc.
-        raise ConfigError(f"it has a value that is no YAML ({error})") from error
+    return documents(text)

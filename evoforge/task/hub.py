@@ -83,9 +83,28 @@ def data_set(file: str, options: Any) -> DataSet:
             f"the data set for {file} must have {', '.join(known)} (path at least), got "
             f"{', '.join(map(str, given))}; set task.items.hub"
         )
+    _check_types(file, options)
     for key, column in (options.get("keys") or {}).items():
         _check_column(key, column)
     return DataSet(**options)
+
+
+def _check_types(file: str, options: Mapping[str, Any]) -> None:
+    texts = {key: options[key] for key in ("path", "split") if key in options}
+    texts |= {key: options.get(key) or "" for key in ("name", "revision", "id")}
+    files = options.get("files") or []
+    for key, value in (*texts.items(), *(("files", each) for each in _listed(files) or [""])):
+        if not isinstance(value, str):
+            raise ConfigError(f"{key} of {file} must be a text, got {value!r}; set task.items.hub")
+    for key in ("keys", "where", "fixed"):
+        if not isinstance(options.get(key, {}), Mapping):
+            raise ConfigError(
+                f"{key} of {file} must be a mapping, got {options[key]!r}; set task.items.hub"
+            )
+    if type(options.get("first", 0)) is not int:
+        raise ConfigError(
+            f"first of {file} must be a whole number, got {options['first']!r}; set task.items.hub"
+        )
 
 
 def _check_column(key: str, column: Any) -> None:
@@ -188,6 +207,7 @@ def _load(file: str, source: DataSet) -> tuple[Any, set[str]]:
         HTTPError,
         ValueError,
         RuntimeError,
+        TypeError,
         datasets.exceptions.DatasetsError,
     ) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -250,8 +270,9 @@ def _fetched(source: DataSet) -> str | None:
         return None
 
 
-def _listed(files: str | Sequence[str]) -> list[str]:
-    return [files] if isinstance(files, str) else list(files)
+def _listed(files: Any) -> list[Any]:
+    """Return files as a list; what is none stands in it alone, to be refused."""
+    return list(files) if isinstance(files, list | tuple) else [files]
 
 
 def _value(key: str, row: Mapping[str, Any], column: Any, source: DataSet) -> Any:

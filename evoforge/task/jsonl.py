@@ -142,6 +142,10 @@ def _check_options(part: str, given: Any, parts: Sequence[str]) -> None:
             f"{part} must have {', '.join(KEYS)} (file at least), got "
             f"{', '.join(map(str, names))}; set task.items.{part}"
         )
+    if not isinstance(given["file"], str) or not given["file"] or "\0" in given["file"]:
+        raise ConfigError(
+            f"file must be the name of a file, got {given['file']!r}; set task.items.{part}.file"
+        )
     for key in ("skip", "take", "shuffle"):
         value = given.get(key)
         if value is not None and type(value) is not int:
@@ -160,7 +164,8 @@ def _check_options(part: str, given: Any, parts: Sequence[str]) -> None:
                 f"set task.items.{part}.{key}"
             )
     without = given.get("without") or []
-    if isinstance(without, str) or not set(without) <= set(parts) - {part}:
+    known = [name for name in parts if name != part]
+    if not isinstance(without, list | tuple) or any(name not in known for name in without):
         others = ", ".join(name for name in parts if name != part)
         raise ConfigError(
             f"without must be a list of other parts ({others}), got {without!r}; "

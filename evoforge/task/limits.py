@@ -1,7 +1,7 @@
 """How an answer is written, and when it is over; in the search it may be over sooner."""
 
-import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -128,7 +128,7 @@ def _check_search(given: Mapping[str, Any]) -> None:
 
 def _check_penalty(value: Any) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:
+    if not number or not 0 < value <= sys.float_info.max:
         raise ConfigError(
             f"repetition_penalty must be a number above 0, got {value!r}; "
             "set task.repetition_penalty"

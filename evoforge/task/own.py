@@ -4,9 +4,9 @@ Knows files and which kind of task their rows are for; does not know how the kin
 """
 
 import inspect
-import math
 import random
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -148,7 +148,7 @@ def _number(row: Mapping[str, Any]) -> int:
 
 def _is_share(value: Any) -> bool:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return plain and math.isfinite(value) and value > 0
+    return plain and 0 < value <= sys.float_info.max
 
 
 def _counts(total: int, shares: Sequence[float]) -> list[int]:

@@ -3,8 +3,8 @@
 Knows tasks as such; does not know what kinds they are.
 """
 
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -271,7 +271,11 @@ def _check_names(
                     f"set task.{option}"
                 )
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or (option == "weights" and value < 0):
+            if (
+                not number
+                or not abs(value) <= sys.float_info.max
+                or (option == "weights" and value < 0)
+            ):
                 least_ = "0 or more" if option == "weights" else "a number"
                 raise ConfigError(
                     f"{option} must be {least_}, got {value!r}; set task.{option}.{key}"

@@ -18,6 +18,7 @@ NOUNS = ("merge", "task", "optimizer")
 SILENT = (
     *("merge", "task", "optimizer", "seed", "sweep", "sweep_name", "experiment"),
     *("tracker", "hydra", "executor", "data_dir", "examples", "baseline_items", "resume"),
+    "push_to_hub",
 )
 
 

@@ -286,7 +286,11 @@ class Progress:
             stage.path = hops(self.record.recipe(best.recipe).content)
 
     def _told(self, stage: str, generation: int) -> Told:
-        rows, self._open = self._open, []
+        opened = self._open
+        # In steady state there are some of other generations beside.
+        own = [(r.candidate.stage, r.candidate.generation) == (stage, generation) for r in opened]
+        rows = [row for row, mine in zip(opened, own, strict=True) if mine]
+        self._open = [row for row, mine in zip(opened, own, strict=True) if not mine]
         known = self._of(stage)
         known.settled = known.best
         ok = [row for row in rows if row.score is not None]

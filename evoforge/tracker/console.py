@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
-from rich.console import Console as Terminal
+from rich.console import Console as Plain
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -20,6 +20,7 @@ from rich.text import Text
 
 from evoforge.errors import ConfigError
 from evoforge.record import Record
+from evoforge.terminal import Terminal
 from evoforge.tracker.base import Named, News, Progress, Staged, Status, Told, Tracker
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -45,7 +46,7 @@ class Console(Tracker):
 
     def __init__(
         self,
-        terminal: Terminal | None = None,
+        terminal: Plain | None = None,
         *,
         live: bool = True,
         width: int | None = None,
@@ -279,6 +280,8 @@ def _budget(progress: Progress) -> int:
     limit, population = progress.facts.get("evaluations"), progress.facts.get("population")
     if not limit:
         return 0
+    if progress.facts.get("schedule") == "steady_state":
+        return int(limit)
     return int(limit // population * population if population else limit)
 
 

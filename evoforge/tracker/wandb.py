@@ -18,11 +18,11 @@ from evoforge import showcase
 from evoforge.errors import ConfigError
 from evoforge.recipe import digest
 from evoforge.record import Record
+from evoforge.secrets import redact
 from evoforge.tracker import _names, _rows
 from evoforge.tracker._courier import Courier
 from evoforge.tracker._genomes import genomes
 from evoforge.tracker._lineage import Lineage
-from evoforge.tracker._redact import redact
 from evoforge.tracker._wandb_run import WandbRun
 from evoforge.tracker.base import Progress, Scored, Staged, Status, Told, Tracker
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evoforge.record import Record
-from evoforge.tracker._redact import HIDDEN, redact
+from evoforge.secrets import HIDDEN, redact
 from evoforge.tracker.base import Named, Progress, Scored, Staged, Told, Tracker, Trackers
 
 
