@@ -1,5 +1,6 @@
 """Evolve a merge: `python run.py --help` says how. The work is done in evoforge/session.py."""
 
+import errno
 import json
 import logging
 import os
@@ -12,7 +13,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import hydra
@@ -22,12 +22,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from evoforge import config
+from evoforge import config, startup, stopping
 from evoforge.errors import ConfigError, EvoforgeError, MergeError, SearchError
+from evoforge.secrets import clean
+from evoforge.stopping import Terminated
+from evoforge.visible import one_line
 
 # Starting the process counts as the first run's; each further run of a sweep starts by itself, and
 # so does a run in another process, which gets a copy of this.
-STARTS = {os.getpid(): time.time()}
+STARTS = {os.getpid(): time.monotonic()}
 CONF = Path(__file__).parent / "conf"
 # Packages whose errors say that a run of a sweep was lost with its process.
 LAUNCHERS = ("joblib", "ray", "submitit")
@@ -35,11 +38,9 @@ LOST = (
     "a run of the sweep was killed, or its process could not start; give the same command again: "
     "it leaves alone what is finished and goes on with the rest"
 )
+# What the system says where nothing more can be written.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 log = logging.getLogger("evoforge")
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: stop as Ctrl-C does."""
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -48,7 +49,7 @@ def job(cfg: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     several = hydra_config.mode == RunMode.MULTIRUN
-    started = STARTS.pop(os.getpid(), None) or time.time()
+    started = STARTS.pop(os.getpid(), None) or time.monotonic()
     try:
         content = config.resolved(cfg)
         _check_resume(content["resume"], folder, several)
@@ -57,6 +58,10 @@ def job(cfg: DictConfig) -> None:
             _share_terminal(content, hydra_config.launcher, folder)
         from evoforge import session  # after --help and --cfg, which need no torch
 
+        if content["preflight"]:
+            session.outlook(content, folder)
+            _leave_nothing(folder)
+            return
         may_exist = several or bool(content["resume"])
         overrides = [*_folders(hydra_config), *hydra_config.overrides.task]
         session.run(content, folder, overrides, started=started, may_exist=may_exist)
@@ -76,9 +81,11 @@ def job(cfg: DictConfig) -> None:
 def main() -> None:
     """Compose and run, turning every mistake of the user into one sentence."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints tracebacks and exits itself
-    signal.signal(signal.SIGTERM, _terminate)
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for tracebacks
+    stopping.listen()
     try:
         sys.argv[1:] = _recall(sys.argv[1:])
+        startup.check(sys.argv[1:], CONF, "config")
         try:
             job()
         finally:
@@ -99,6 +106,8 @@ def main() -> None:
     except BrokenPipeError:
         os.close(sys.stdout.fileno())  # whoever read our output has seen enough
     except OSError as error:
+        if error.errno in FULL:
+            _fail(f"cannot write: {error.strerror}; free the disk and go on with resume=FOLDER", 2)
         if error.filename is None:
             raise
         _fail(f"cannot use {error.filename}: {error.strerror}; set hydra.run.dir", 2)
@@ -152,6 +161,13 @@ def _tidy(folder: Path) -> bool:
     return True
 
 
+def _leave_nothing(folder: Path) -> None:
+    """Remove what Hydra made for a run that was only to be told of: its folder, and the day's."""
+    if _tidy(folder):
+        with suppress(OSError):  # there are other runs in it
+            folder.parent.rmdir()
+
+
 def _again(hydra_config: DictConfig, folder: Path, several: bool) -> str:
     """Return the command that goes on with a run that was stopped."""
     if several:
@@ -175,12 +191,11 @@ def _compare(error: type[BaseException] | None) -> None:
     stopped = error is not None and issubclass(error, SystemExit | KeyboardInterrupt)
     if config.Sweep.folder is None or stopped:
         return
-    from rich.console import Console
-
     from evoforge.report.compare import compare, show
+    from evoforge.terminal import Terminal
 
     try:
-        show(compare([config.Sweep.folder], config.Sweep.folder), Console())
+        show(compare([config.Sweep.folder], config.Sweep.folder), Terminal())
     except EvoforgeError as problem:
         # Nothing to compare; what stopped the runs is the news.
         log.error("%s", problem)
@@ -199,10 +214,15 @@ def _recall(arguments: list[str]) -> list[str]:
     overrides = json.loads(record.meta("overrides"))
     record.close()
     given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}
-    kept = [o for o in overrides if o.partition("=")[0].lstrip("+~") not in given]
+    kept = [o for o in overrides if not _beneath(o.partition("=")[0].lstrip("+~"), given)]
     # Hydra reads , and = in a value as its own signs unless the value is in quotes.
     quoted = folder.replace("\\", "\\\\").replace("'", "\\'")
     return [*arguments[: places[0]], *kept, f"resume='{quoted}'", *arguments[places[0] + 1 :]]
+
+
+def _beneath(option: str, given: set[str]) -> bool:
+    """Whether an option is given anew, or belongs to a group that is: `executor.workers`."""
+    return option in given or option.partition(".")[0] in given
 
 
 def _folders(hydra_config: DictConfig) -> list[str]:
@@ -219,13 +239,9 @@ def _options() -> list[str]:
     return [name for name, _ in config.flat(OmegaConf.to_container(cfg, resolve=False))]
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    del number, frame
-    raise Terminated
-
-
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    # Hydra's errors repeat what was typed.
+    print(f"error: {one_line(clean(message))}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -13,7 +13,9 @@ import numpy as np
 
 from evoforge import config
 from evoforge.baseline import baselines
+from evoforge.building import shown
 from evoforge.errors import ConfigError
+from evoforge.evaluator._later import Later
 from evoforge.evaluator.base import Evaluator
 from evoforge.executor.base import Executor, Job, Place
 from evoforge.merge.base import Merger, Mergers, Phase
@@ -24,6 +26,11 @@ from evoforge.stage import Stage, check_options
 from evoforge.start import Start, Starts, starts
 from evoforge.task.base import Task
 from evoforge.tracker.base import Trackers
+
+SCHEDULES = ("generational", "steady_state")
+# What every configuration has.
+WHOLE = ("seed", "schedule", "finalists", "baseline_items", "examples", "start", "stages", "budget")
+PARTS = ("models", "merge", "task", "fitness", "evaluator", "optimizer", "executor")
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Parts:
     baselines: Mapping[str, Recipe]
     executor: Executor
     trackers: Trackers
-    evaluator: Evaluator
+    evaluator: Later
     starts: Starts
 
 
@@ -51,11 +58,19 @@ def assemble(cfg: Mapping[str, Any], known: Starts | None = None) -> Parts:
     Raises:
         ConfigError: an option or a source is not usable.
     """
+    _check_there(cfg)
     for option, least in (("seed", 0), ("finalists", 1), ("baseline_items", 1), ("examples", 0)):
         _check_whole(cfg, option, least)
+    if cfg["schedule"] not in SCHEDULES:
+        raise ConfigError(
+            f"schedule must be one of {', '.join(SCHEDULES)}, got {shown(cfg['schedule'])}; set "
+            "schedule"
+        )
     limits = cfg["budget"]
     if not isinstance(limits, Mapping):
-        raise ConfigError(f"budget must be {{evaluations, minutes}}, got {limits!r}; set budget")
+        raise ConfigError(
+            f"budget must be {{evaluations, minutes}}, got {shown(limits)}; set budget"
+        )
     trackers = [config.build(n, f"tracker.{k}") for k, n in (cfg.get("tracker") or {}).items()]
     task = config.build(cfg["task"], "task")
     merger = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models"))
@@ -65,19 +80,26 @@ def assemble(cfg: Mapping[str, Any], known: Starts | None = None) -> Parts:
     stages = tuple(
         _stage(cfg, phase, task, limits, begin.get(phase.name, ())) for phase in merger.phases
     )
-    evaluator = config.build(cfg["evaluator"], "evaluator", task=task, pool=pool)
+    evaluator = Later(partial(config.build, cfg["evaluator"], "evaluator", task=task, pool=pool))
+    executor: Executor = config.build(
+        cfg["executor"],
+        "executor",
+        evaluate=_evaluate(pool, evaluator.get),
+        make=partial(workplace, cfg),
+        protocol=partial(_protocol, task),
+    )
+    if executor.here:
+        evaluator.get()  # so that what it refuses is known before the run begins
+    else:
+        for asking in filter(None, (task, task.proxy)):
+            asking.prepare(pool.tokenizer)  # as evaluators do; a chat's protocol depends on it
     return Parts(
         task=task,
         merger=merger,
         pool=pool,
         stages=stages,
         baselines=baselines(merger, cfg["seed"], stages[0].optimizer.space.init),
-        executor=config.build(
-            cfg["executor"],
-            "executor",
-            evaluate=_evaluate(pool, evaluator),
-            make=partial(workplace, cfg),
-        ),
+        executor=executor,
         trackers=Trackers(trackers),
         evaluator=evaluator,
         starts=begin,
@@ -95,20 +117,32 @@ def workplace(cfg: Mapping[str, Any], place: Place) -> Callable[[Job], Evaluatio
         ConfigError: an option or a source is not usable there.
     """
     task = config.build(cfg["task"], "task")
-    pool = config.build(cfg["models"], "models")
+    # Its pool and not that of the models: a path's is led by the first of its own models.
+    pool = config.build(cfg["merge"], "merge", pool=config.build(cfg["models"], "models")).pool
     node = cfg["evaluator"]
-    if place.device is not None:
+    # Who says `cpu` means it: vLLM takes a GPU, and candidates can be merged beside it. A map of
+    # devices speaks of those that the worker sees.
+    mapped = node.get("device_map") is not None
+    if place.device is not None and node.get("device", "cpu") != "cpu" and not mapped:
         node = {**node, "device": place.device}
-    return _evaluate(pool, config.build(node, "evaluator", task=task, pool=pool))
+    evaluator = config.build(node, "evaluator", task=task, pool=pool)
+    return _evaluate(pool, lambda: evaluator)
 
 
-def _evaluate(pool: Pool, evaluator: Evaluator) -> Callable[[Job], Evaluation]:
+def _evaluate(pool: Pool, evaluator: Callable[[], Evaluator]) -> Callable[[Job], Evaluation]:
     mergers = Mergers(pool)
 
     def evaluate(job: Job) -> Evaluation:
-        return evaluator.evaluate(mergers.build(job.recipe), job.items, proxy=job.proxy)
+        return evaluator().evaluate(mergers.build(job.recipe), job.items, proxy=job.proxy)
 
     return evaluate
+
+
+def _protocol(task: Task, job: Job) -> str:
+    """Return the hash of the protocol that a job is done by."""
+    asking = task.proxy if job.proxy else task
+    assert asking is not None  # a policy that wants a proxy which is not there is refused
+    return asking.protocol_hash(job.items[0].part)
 
 
 def _stage(
@@ -144,6 +178,7 @@ def _stage(
         fitness,
         budget.part(phase.done, phase.share),
         facts,
+        steady=cfg["schedule"] == "steady_state",
     )
 
 
@@ -152,14 +187,32 @@ def _node(cfg: Mapping[str, Any], phase: Phase, noun: str) -> dict[str, Any]:
     return {**cfg[noun], **cfg["stages"].get(phase.name, {}).get(noun, {})}
 
 
+def _check_there(cfg: Mapping[str, Any]) -> None:
+    """Refuse a configuration without a part, or with a part that is none."""
+    for option in (*WHOLE, *PARTS):
+        if option not in cfg:
+            raise ConfigError(f"there is no {option}; set {option}, see --help")
+    for option in PARTS:
+        if not isinstance(cfg[option], Mapping):
+            raise ConfigError(
+                f"{option} must be an option with its settings, got {shown(cfg[option])}; choose "
+                f"one with {option}=NAME, see --help"
+            )
+    if not isinstance(cfg.get("tracker") or {}, Mapping):
+        raise ConfigError(
+            f"tracker must be some of its options, got {shown(cfg['tracker'])}; set "
+            "tracker=[console] or tracker=[]"
+        )
+
+
 def _check_whole(cfg: Mapping[str, Any], option: str, least: int) -> None:
     value = cfg[option]
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(
-            f"{option} must be a whole number from {least} on, got {value!r}; set {option}"
+            f"{option} must be a whole number from {least} on, got {shown(value)}; set {option}"
         )
 
 
 def _option(node: Mapping[str, Any]) -> str:
     """Return the name of an option: the module of its target."""
-    return str(node["_target_"]).split(".")[-2]
+    return str(node.get("_target_")).rpartition(".")[0].rpartition(".")[2]

@@ -7,11 +7,22 @@ EvoforgeError
   MergeError      one candidate cannot be built: recorded as a failed evaluation; or the winner
                   cannot be exported as it was scored: exit code 1
   SearchError     the search cannot go on: exit code 1
+  HubError        the hub refuses a model, or cannot be reached: exit code 1
 """
+
+from evoforge.secrets import clean
+from evoforge.visible import one_line
 
 
 class EvoforgeError(Exception):
-    """Anything evoforge raises on purpose."""
+    """Anything evoforge raises on purpose.
+
+    What it says is one line without controls and secrets, whatever names and files put into it: it
+    goes to terminals, into journals, and to trackers.
+    """
+
+    def __str__(self) -> str:
+        return one_line(clean(super().__str__()))
 
 
 class ConfigError(EvoforgeError):
@@ -32,3 +43,7 @@ class MergeError(EvoforgeError):
 
 class SearchError(EvoforgeError):
     """The search as a whole cannot go on."""
+
+
+class HubError(EvoforgeError):
+    """The Hugging Face Hub refuses what is published, or cannot be reached."""

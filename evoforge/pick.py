@@ -16,8 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from evoforge import session
 from evoforge.assembly import assemble
 from evoforge.errors import ConfigError, EvoforgeError, JournalError
@@ -31,6 +29,7 @@ from evoforge.report.front import BEST
 from evoforge.report.front_table import front_table
 from evoforge.rounding import rounding
 from evoforge.start import recorded
+from evoforge.terminal import Terminal
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _list(record: Record) -> None:
     """Print the names of a run, and the front if it has one."""
-    console = Console()
+    console = Terminal()
     for part in front_table(result.build(record)["front"], str(record.folder)):
         console.print(part)
     known = names(record)

@@ -28,7 +28,12 @@ def canonical(content: Any) -> str:
 
 def digest(content: Any) -> str:
     """Return the hash of a value's canonical JSON: 32 hexadecimal digits."""
-    return blake2b(canonical(content).encode(), digest_size=16).hexdigest()
+    return text_digest(canonical(content))
+
+
+def text_digest(text: str) -> str:
+    """Return the hash of a text: 32 hexadecimal digits."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)

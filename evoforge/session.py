@@ -8,21 +8,22 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from evoforge import __version__, config
+from evoforge import __version__, checksums, config, seal, stopping
 from evoforge.assembly import Parts, assemble
 from evoforge.errors import ConfigError, MergeError
 from evoforge.evolve import Evolution, Winner
 from evoforge.export import export
+from evoforge.hub import pushing
 from evoforge.journal import Journal
-from evoforge.materials import check_items, check_sources, hashes
+from evoforge.materials import check_items, check_sources, hashes, settings
 from evoforge.merge.base import Mergers
 from evoforge.models.preflight import preflight
+from evoforge.preflight import prospect
 from evoforge.recipe import canonical
 from evoforge.record import FILE, WINNER, Record
 from evoforge.report import card, examples, plots, preflight_table, result, table
@@ -30,7 +31,9 @@ from evoforge.report.html import run_page
 from evoforge.rounding import rounding
 from evoforge.showcase import questions
 from evoforge.start import Starts, recorded
+from evoforge.terminal import Terminal
 from evoforge.tracker.base import Status
+from evoforge.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -53,18 +56,24 @@ def run(
         cfg: the whole configuration.
         folder: the run folder.
         overrides: what was given on the command line, kept for `resume`.
-        started: when the process began, in seconds of the epoch.
+        started: when the process began, in seconds of `time.monotonic`, which nobody sets.
         may_exist: whether to go on with, or leave alone, what the folder holds already.
 
     Raises:
         EvoforgeError: the run cannot begin, or cannot go on.
     """
     parts: Parts | None = None
+    if cfg["push_to_hub"] is not None:
+        pushing.check_target(cfg["push_to_hub"])
     if not Journal.exists(folder):
         _refuse_foreign(folder)
         parts = assemble(cfg)
         _look(parts)
-        journal = Journal.create(folder, _meta(cfg, overrides, parts))
+        with ExitStack() as undo:
+            undo.callback(parts.executor.close)
+            parts.executor.start()  # a run whose workers cannot start has not begun
+            journal = Journal.create(folder, _meta(cfg, overrides, parts))
+            undo.pop_all()
     elif may_exist:
         journal = Journal.resume(folder)
     else:
@@ -85,7 +94,11 @@ def run(
         _show(journal)
         if refused is not None:
             raise refused
+        if cfg["push_to_hub"] is not None:
+            pushing.after_run(record, cfg["push_to_hub"])
     finally:
+        if parts is not None:
+            parts.executor.close()
         journal.close()
 
 
@@ -108,7 +121,7 @@ def _same_budget(record: Record, budget: Any) -> bool:
 
 def _refuse_foreign(folder: Path) -> None:
     """Refuse a folder that holds something else, which the run would write over."""
-    ours = (".lock", "run.log", FILE, f"{FILE}-wal", f"{FILE}-shm")
+    ours = (".lock", "run.log", FILE, f"{FILE}-wal", f"{FILE}-shm", seal.SEAL)
     foreign = [p.name for p in folder.iterdir() if p.name not in ours] if folder.is_dir() else []
     if foreign:
         raise ConfigError(
@@ -117,10 +130,27 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
+def outlook(cfg: Mapping[str, Any], folder: Path) -> None:
+    """Print what a run would need; nothing is written, and no weights are read or fetched.
+
+    Args:
+        cfg: the whole configuration.
+        folder: where the run would be written.
+
+    Raises:
+        EvoforgeError: the run could not begin.
+    """
+    if not isinstance(cfg["preflight"], bool):
+        raise ConfigError(
+            f"preflight must be true or false, got {cfg['preflight']!r}; set preflight"
+        )
+    Terminal().print(preflight_table.outlook(prospect(cfg, folder)))
+
+
 def _look(parts: Parts) -> None:
     """Print the pre-flight table."""
     found = preflight(parts.pool, parts.merger.num_models)
-    Console().print(preflight_table.table(found))
+    Terminal().print(preflight_table.table(found))
 
 
 def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
@@ -131,7 +161,10 @@ def _restore(cfg: Mapping[str, Any], journal: Journal) -> MergeError | None:
     if not all((folder / name).is_file() for name in wanted):
         _draw(record)
     if (folder / "model").is_dir():
-        return None
+        bad = checksums.damaged(folder / "model")
+        if not bad:
+            return None
+        log.warning("%s is not what the run wrote, so the model is made again", bad[0])
     parts = assemble(cfg, _starts(record))
     check_sources(parts.pool, journal.record)
     return _export(parts, journal, Winner(recipe, Mergers(parts.pool).build(recipe)))
@@ -145,7 +178,15 @@ def _work(
     Returns:
         Why there is no model, if the winner could not be exported as it was scored.
     """
-    journal.start_session(started, time.time() - started)
+    load = max(0.0, time.monotonic() - started)
+    journal.start_session(time.time() - load, load)
+    watch = Watch(parts.pool, journal.folder)
+
+    def check() -> None:
+        stopping.check()
+        watch.check()
+
+    journal.before_commit = check
     trackers = parts.trackers
     trackers.start(journal.record)
     status: Status = "failed"
@@ -160,6 +201,7 @@ def _work(
             examples=cfg["examples"],
         )
         winner = evolution.run(parts.stages, parts.baselines, cfg["finalists"])
+        parts.executor.close()  # the export may need the memory that workers hold
         _draw(journal.record)
         refused = _export(parts, journal, winner)
         journal.finish()
@@ -206,7 +248,7 @@ def _export(parts: Parts, journal: Journal, winner: Winner) -> MergeError | None
 def _show(journal: Journal) -> None:
     """Print the outcome and write its page, from whatever the journal holds."""
     run_page.write(journal.record)
-    Console().print(table.summary(journal.record, result.write(journal.record)))
+    Terminal().print(table.summary(journal.record, result.write(journal.record)))
 
 
 def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dict[str, str]:
@@ -220,6 +262,7 @@ def _meta(cfg: Mapping[str, Any], overrides: Sequence[str], parts: Parts) -> dic
         "versions": canonical({"evoforge": __version__, **{n: version(n) for n in LIBRARIES}}),
         "sources": canonical([source.facts for source in parts.pool.members]),
         "tensors": canonical(hashes(parts.pool)),
+        "settings": canonical(settings(parts.pool)),
         "items": parts.task.items_hash,
         "protocol": canonical(parts.task.told),
         "questions": canonical(questions(parts.task.items("test") if cfg["examples"] else ())),

@@ -6,6 +6,7 @@ know what its parameters are used for.
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -49,7 +50,8 @@ class Param:
     choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(v) for v in (self.low, self.high, self.init)):
+        # Whole numbers may be larger than any float.
+        if not all(abs(v) <= sys.float_info.max for v in (self.low, self.high, self.init)):
             raise ConfigError(f"{self.name}: low, high and init must be finite numbers")
         if self.low >= self.high:
             raise ConfigError(

@@ -7,7 +7,7 @@ how a space is searched.
 
 import difflib
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from evoforge.merge.mergekit import fixed
 from evoforge.mergekit_yaml.document import read
 from evoforge.models.pool import Pool
 from evoforge.opened import opened
-from evoforge.recipe import FORMAT, Recipe
+from evoforge.recipe import FORMAT, Recipe, canonical
 from evoforge.record import WINNER, Record
 from evoforge.space import Genome
 
@@ -221,7 +221,7 @@ def _recipe(path: Path) -> Recipe:
         content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}; set start") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is no JSON ({error}); set start") from error
     if not isinstance(content, Mapping) or "method" not in content:
         raise ConfigError(f"{path} is no recipe of evoforge; set start")
@@ -229,7 +229,7 @@ def _recipe(path: Path) -> Recipe:
         raise ConfigError(
             f"{path} has format {content.get('format')}, this evoforge reads {FORMAT}; set start"
         )
-    if not _sound(content):
+    if not _sound(content) or not _kept(content):
         raise ConfigError(f"{path} is damaged or incomplete; set start to another recipe")
     return Recipe(content)
 
@@ -238,8 +238,11 @@ def _sound(content: Mapping[str, Any]) -> bool:
     """Whether a recipe has all that is read of one."""
     if not _has(content, "sources", "options", "base") or not isinstance(content["sources"], list):
         return False
-    refs, options = [*content["sources"], *filter(None, [content["base"]])], content["options"]
-    if not content["sources"] or not all(_has(ref, "name", "hash") for ref in refs):
+    base, options = content["base"], content["options"]
+    refs = [*content["sources"], *([] if base is None else [base])]
+    if not content["sources"] or not all(map(_is_ref, refs)) or not _has(options):
+        return False
+    if not isinstance(content.get("method"), str):
         return False
     if "path" in content:
         inside = [ref["recipe"] for ref in refs if "recipe" in ref]
@@ -248,21 +251,42 @@ def _sound(content: Mapping[str, Any]) -> bool:
     values = content.get("values")
     groups = [_keys(group) for group in values.values()] if isinstance(values, Mapping) else []
     alike = bool(groups) and all(k is not None and k == groups[0] for k in groups)
-    return alike and _has(options, "granularity", "block_size")
+    fine = isinstance(options.get("granularity"), str) and type(options.get("block_size")) is int
+    return alike and fine and options["block_size"] >= 1
+
+
+def _kept(content: Any) -> bool:
+    """Whether JSON holds neither NaN nor halves of characters, which nothing else can read."""
+    try:
+        canonical(content).encode()
+    except ValueError:
+        return False
+    return True
 
 
 def _has(content: Any, *keys: str) -> bool:
     return isinstance(content, Mapping) and set(keys) <= set(content)
 
 
+def _is_ref(content: Any) -> bool:
+    """Whether something names a source and its weights."""
+    return _has(content, "name", "hash") and all(
+        isinstance(content[key], str) for key in ("name", "hash")
+    )
+
+
 def _is_hop(content: Any) -> bool:
     """Whether something is `[source, layer, scale]`."""
-    return isinstance(content, list) and len(content) == 3 and all(map(_is_number, content[1:]))
+    return (
+        isinstance(content, list)
+        and len(content) == 3
+        and (isinstance(content[0], str) and type(content[1]) is int and _is_number(content[2]))
+    )
 
 
 def _is_number(value: Any) -> bool:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return plain and math.isfinite(value)
+    return plain and abs(value) <= sys.float_info.max  # whole numbers may be larger than any float
 
 
 def _keys(group: Any) -> dict[str, set[str]] | None:

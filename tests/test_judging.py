@@ -86,7 +86,7 @@ def test_each_is_reported_in_the_transaction_that_records_it(bench):
     seen = []
 
     def done(judged):
-        assert bench.judging._journal._connection.in_transaction
+        assert bench.judging.journal._connection.in_transaction
         seen.append(judged.place)
 
     bench.judge((0, bench.items), (1, bench.items), done=done)

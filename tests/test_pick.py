@@ -49,7 +49,7 @@ def folder(compose, pico, tmp_path_factory):
         },
     }
     cfg["tracker"] = {}
-    session.run(cfg, root / "run", started=time.time(), may_exist=False)
+    session.run(cfg, root / "run", started=time.monotonic(), may_exist=False)
     return root / "run"
 
 

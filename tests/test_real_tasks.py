@@ -24,7 +24,7 @@ def shortened(items, count):
 
 def run(compose, folder, *overrides):
     cfg = compose(*SMALL, f"data_dir={DATA}", *overrides)
-    session.run(cfg, folder, started=time.time(), may_exist=False)
+    session.run(cfg, folder, started=time.monotonic(), may_exist=False)
     return json.loads((folder / "result.json").read_text())
 
 

@@ -289,12 +289,7 @@ def interrupt(command, folder, number, cwd):
             process.send_signal(number)
             break
         time.sleep(0.1)
-    try:
-        out, err = process.communicate(timeout=40)
-    except subprocess.TimeoutExpired:
-        # pycma has bare excepts: what is raised just there is lost, and people press Ctrl-C again.
-        process.send_signal(number)
-        out, err = process.communicate(timeout=80)
+    out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
 

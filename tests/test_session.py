@@ -42,7 +42,7 @@ def run(compose, sources, tmp_path):
     folder = tmp_path / "run"
 
     def do():
-        session.run(cfg, folder, started=time.time(), may_exist=True)
+        session.run(cfg, folder, started=time.monotonic(), may_exist=True)
         return folder
 
     return do
@@ -139,7 +139,7 @@ def test_a_tower_that_changed_since_is_refused(compose, vlms, tmp_path):
         "_target_": "evoforge.models.pool.open_pool",
         "sources": {kind: {"path": str(path)} for kind, path in folders.items()},
     }
-    run = partial(session.run, cfg, tmp_path / "run", started=time.time(), may_exist=True)
+    run = partial(session.run, cfg, tmp_path / "run", started=time.monotonic(), may_exist=True)
     run()
     shutil.rmtree(tmp_path / "run" / "model")
     tensors = load_file(folders["vlm"] / "model.safetensors")

@@ -295,7 +295,7 @@ def run(small, earlier, tmp_path_factory):
             patch.setattr(session, "_draw", lambda record: None)
             patch.setattr(session, "_show", lambda journal: None)
             cfg = small(start)
-            session.run(cfg, root / name, started=time.time(), may_exist=True)
+            session.run(cfg, root / name, started=time.monotonic(), may_exist=True)
         return root / name
 
     return do

@@ -17,6 +17,7 @@ from evoforge.report import examples, vision
 from evoforge.report import protocol as words
 from evoforge.report.by_task import by_task
 from evoforge.report.grid import Grid, grid
+from evoforge.report.licence import OTHER, strictest
 from evoforge.report.lineage import merged, methods, origins
 from evoforge.report.markdown import code, details, escape, table
 from evoforge.report.result import PARTS
@@ -139,10 +140,7 @@ def hub_id(source: Mapping[str, Any]) -> str:
 
 
 def _licence(found: list[Mapping[str, Any]]) -> str:
-    """Return the licence that all share, else `other`."""
-    licences = {source.get("license") for source in found}
-    only = licences.pop() if len(licences) == 1 else None
-    return str(only) if only else "other"
+    return strictest(source.get("license") for source in found)
 
 
 def _made(result: Result, method: str) -> str:
@@ -166,15 +164,25 @@ def _parents(record: Record, result: Result) -> str:
         revision = source.get("revision") or "-"
         role, licence = source.get("role") or "-", source.get("license") or "unknown"
         body.append([escape(source["name"]), link, escape(revision), escape(licence), escape(role)])
-    shared = _licence(found)
-    said = (
-        f"All parents carry the licence {escape(shared)}."
-        if shared != "other"
-        else "The parents' licences differ or are not all known, so the licence of this model is "
-        "given as `other`: the conditions of each parent apply."
-    )
     head = ["name", "model", "revision", "licence", "role"]
-    return table(head, body, "---") + "\n\n" + said
+    return table(head, body, "---") + "\n\n" + _bound(found)
+
+
+def _bound(found: list[Mapping[str, Any]]) -> str:
+    """Return the sentence that says which licence the model has, and why."""
+    licences = {source.get("license") for source in found}
+    given = _licence(found)
+    if given == OTHER:
+        return (
+            "The parents' licences differ or are not all known, so the licence of this model is "
+            "given as `other`: the conditions of each parent apply."
+        )
+    if len(licences) == 1:
+        return f"All parents carry the licence {escape(given)}."
+    return (
+        f"The parents' licences differ; this model is given the strictest of them, "
+        f"{escape(given)}, and the conditions of each parent apply."
+    )
 
 
 def _scores(result: Result) -> str:
@@ -276,6 +284,7 @@ def _search(record: Record, result: Result) -> str:
     lines = []
     for name, stage in result["stages"].items():
         budget = [f"{v} {k}" for k, v in stage["budget"].items() if v is not None]
+        budget += ["in steady state"] if stage.get("schedule") == "steady_state" else []
         lines.append(
             f"- {escape(name)}: {escape(stage['merge'])} by {escape(stage['optimizer'])}, "
             f"{stage['genes']} genes, population {escape(stage['population'])}, budget "

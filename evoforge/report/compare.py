@@ -26,6 +26,7 @@ from evoforge.report.groups import content, over_seeds, ranked
 from evoforge.report.result import replace
 from evoforge.report.runs import Comparison, Run, above, find, incomparable, read
 from evoforge.report.summary import best_source, metric
+from evoforge.terminal import Terminal
 
 
 def compare(
@@ -153,13 +154,13 @@ def main(arguments: Sequence[str]) -> int:
         help="compare each group with this one alone, such as random_search; default: all pairs",
     )
     options = parser.parse_args(arguments)
-    console = Console()
+    console = Terminal()
     by = [name for name in options.by.split(",") if name]
     try:
         out = options.out or above(find(options.folders))
         show(compare(options.folders, out, by=by, against=options.against), console)
     except EvoforgeError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        Terminal(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return 2
     console.print(f"wrote {escape(str(out))}/comparison.html, .png, .json and .csv", soft_wrap=True)
     return 0

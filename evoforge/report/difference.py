@@ -10,7 +10,10 @@ from typing import Any
 # Dotted key -> a number, text, truth value, list of these, or None.
 Settings = dict[str, Any]
 # Where a run was kept, watched and computed says nothing of what it found.
-IGNORED = ("hydra", "resume", "sweep", "sweep_name", "tracker", "executor", "data_dir", "examples")
+IGNORED = (
+    *("hydra", "resume", "sweep", "sweep_name", "tracker", "executor", "data_dir", "examples"),
+    "push_to_hub",
+)
 TARGET = "_target_"
 SEED = "seed"
 

@@ -6,7 +6,7 @@ pictures, so it can be moved and sent. Reads the record; knows no task.
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from html import escape
+from html import escape as _escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from evoforge.report.protocol import mark
 from evoforge.report.result import replace
 from evoforge.report.summary import Result, Scale, higher, in_percent, metric
 from evoforge.showcase import Answer, Shown, shown
+from evoforge.visible import visible
 
 FILE = "examples.html"
 # Characters; longer texts lose their end.
@@ -149,6 +150,11 @@ def _row(answer: Answer, scale: Scale, lang: str) -> str:
         f"<tr{kind}><th>{escape(answer.model)}</th><td{lang}>{said}{wrong}</td>"
         f'<td class="score {good}">{scale.number(answer.score)}</td></tr>'
     )
+
+
+def escape(text: str) -> str:
+    """Return a text so that HTML shows it as it stands, with its controls written out."""
+    return _escape(visible(text))
 
 
 def _text(text: str, limit: int) -> str:

@@ -4,16 +4,19 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from evoforge.visible import visible
+
 
 def escape(text: Any) -> str:
     """Return a text so that Markdown and HTML show it as it stands, on one line."""
-    line = " ".join(str(text).split())
+    line = " ".join(visible(str(text)).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", line)
 
 
 def code(text: str, kind: str = "") -> str:
     """Return a fenced block that its own text cannot close."""
+    text = visible(text)
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{kind}\n{text}\n{fence}"

@@ -258,6 +258,8 @@ def _stage(info: Mapping[str, Any], stages: list[History], name: str) -> dict[st
     facts = {key: info.get(key) for key in ("merge", "optimizer", "population", "metric")}
     facts |= {"direction": "max" if higher(info) else "min", "genes": len(info.get("names", ()))}
     facts |= {"budget": {key: info.get(key) for key in ("evaluations", "minutes")}}
+    # Runs from before there was a choice do not say.
+    facts |= {"schedule": info.get("schedule", "generational")}
     done = next((history for history in stages if history.stage == name), None)
     if done is None:
         return facts | {"evaluations": 0, "generations": 0, "screened": 0, "best": None}

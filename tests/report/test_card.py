@@ -3,6 +3,7 @@ import re
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from evoforge.path import hops, short
 from evoforge.recipe import Recipe
@@ -63,7 +64,7 @@ def test_scores_come_with_their_protocol_and_corrected_tests(new_run):
     assert "were all equally good, the best would look about" in text
 
 
-@pytest.mark.parametrize("licences", [("mit", "apache-2.0"), (None, None), ("mit", None)])
+@pytest.mark.parametrize("licences", [("llama3", "gemma"), (None, None), ("mit", None)])
 def test_licences_that_differ_or_are_unknown_are_other(complete, licences):
     result = build(complete.record)
     for source, licence in zip(result["sources"], licences * 2, strict=True):
@@ -72,6 +73,15 @@ def test_licences_that_differ_or_are_unknown_are_other(complete, licences):
     assert front(text)["license"] == "other"
     assert "the conditions of each parent apply" in text
     assert all((licence or "unknown") in text for licence in licences)
+
+
+def test_of_licences_that_differ_the_strictest_is_named(complete):
+    result = build(complete.record)
+    for source, licence in zip(result["sources"], ("mit", "apache-2.0") * 2, strict=True):
+        source["license"] = licence
+    text = card(complete.record, result)
+    assert front(text)["license"] == "apache-2.0"
+    assert "the strictest of them, apache-2.0, and the conditions of each parent apply" in text
 
 
 def test_a_path_of_this_machine_is_not_told(complete):
@@ -216,3 +226,14 @@ def test_a_model_that_reads_alone_says_nothing_of_pictures(made):
 
 def test_the_way_to_load_a_model_that_sees_is_python():
     ast.parse(USE)
+
+
+def test_the_hubs_own_library_reads_the_card_and_keeps_it(made):
+    text, result = made
+    found = ModelCard(text)
+    assert found.data.license == "apache-2.0"
+    (score,) = found.data.eval_results
+    assert score.dataset_args == {"protocol": "c" * 32}
+    assert score.metric_value == pytest.approx(result["winner"]["test"]["score"], abs=1e-4)
+    assert front(str(found)) == front(text)
+    assert str(found).split("---\n", 2)[2] == text.split("---\n", 2)[2]

@@ -9,6 +9,7 @@ from matplotlib.image import imread
 from rich.console import Console
 from rich.text import Text
 
+from evoforge import seal
 from evoforge.errors import ConfigError
 from evoforge.report import comparison_plot
 from evoforge.report import figure as fig
@@ -181,6 +182,7 @@ def test_runs_that_died_are_listed(sweep, tmp_path):
 
 
 def test_a_run_whose_journal_is_damaged_inside_is_listed(sweep, tmp_path):
+    seal.remove(sweep / "4_2")
     with sqlite3.connect(sweep / "4_2" / "journal.sqlite") as connection:
         connection.execute("DROP TABLE roles")
     connection.close()

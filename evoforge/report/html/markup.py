@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape as _escape
 from typing import Any
 
+from evoforge.visible import visible
+
 KEY = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -23,7 +25,7 @@ def escape(value: object) -> Html:
     """Return anything as HTML that shows it; None as a dash, `Html` as it stands."""
     if isinstance(value, Html):
         return value
-    return Html("–" if value is None else _escape(str(value)))
+    return Html("–" if value is None else _escape(visible(str(value))))
 
 
 def join(parts: Iterable[object], between: str = "\n") -> Html:
@@ -38,7 +40,7 @@ def element(tag: str, content: object, **attributes: object) -> Html:
     '<b class="loud">1 &lt; 2</b>'
     """
     said = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{_escape(str(value))}"'
+        f' {name.rstrip("_").replace("_", "-")}="{_escape(visible(str(value)))}"'
         for name, value in attributes.items()
         if value is not None
     )
@@ -135,6 +137,8 @@ def plain(content: Any) -> Any:
         return [plain(value) for value in content]
     if hasattr(content, "tolist"):
         return plain(content.tolist())
+    if isinstance(content, str):
+        return visible(content)
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
