@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from evoforge.recipe import Recipe
 from evoforge.record import Evaluation, item_set_hash
+from evoforge.secrets import clean
 from evoforge.task.base import Item
 
 
@@ -135,6 +136,6 @@ class Executor(ABC):
             item_set=item_set_hash([item.id for item in job.items]),
             status="failed",
             fitness=float("-inf"),
-            reason=reason,
+            reason=clean(reason),  # it may repeat what a worker printed
             proxy=job.proxy,
         )

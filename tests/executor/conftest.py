@@ -9,6 +9,8 @@ from tests.executor.trouble import evaluate, made_there
 
 # Of executors with workers: few, that are quickly known to be frozen.
 CREW = ["executor.workers=2", "executor.heartbeat=3"]
+# All of them share one cluster.
+SHARE = {"ray": ["executor.cpus=0.1"]}
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def crews(compose, request):
 
     def give(option, *overrides, make=made_there):
         members = request.getfixturevalue("ray_cluster") if option == "ray" else []
-        settings = [] if option == "local" else [*CREW, *overrides]
+        settings = [] if option == "local" else [*CREW, *SHARE.get(option, []), *overrides]
         key = (option, make, *overrides)
         if key not in built:
             node = compose(f"executor={option}", *settings)["executor"]
