@@ -127,8 +127,8 @@ if __name__ == "__main__":
     executor = Processes(evaluate, made_there, workers=2)
     executor.start()
     executor.submit(Job(Recipe({**hang, "file": sys.argv[1] + "/hang"}), ()))
-    print(*[seat.worker.pid for seat in executor._seats], flush=True)
     try:
+        print(*[seat.worker.pid for seat in executor._seats], flush=True)
         executor.finished()
     except KeyboardInterrupt:
         print("interrupted", flush=True)

@@ -2,7 +2,9 @@
 
 import re
 
+import datasets
 import pytest
+from huggingface_hub import constants
 
 from evoforge import config
 from tests.conftest import ROOT
@@ -17,7 +19,9 @@ def trials():
     made = Trials(config.build, most=30)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config, "build", made.build)
-        patch.setenv("HF_HUB_OFFLINE", "1")
+        # Else each model and data set of the hub is asked for again and again.
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
+        patch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
         yield made
 
 

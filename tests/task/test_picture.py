@@ -71,7 +71,7 @@ def test_a_path_is_relative_to_the_first_folder_that_has_it(file, tmp_path):
         (7, "^here: image must be a file or the bytes of one, got int"),
         ({"bytes": None, "path": None}, "^here: image must be a file or the bytes of one, got Non"),
         ("data:image/png;base64,AAAA", "^here: image must be a file, not an address, got data:ima"),
-        ("a\0b.png", "^here: cannot read a\0b.png: embedded null byte"),
+        ("a\0b.png", r"^here: cannot read a\\x00b.png: embedded null byte"),
         ("x" * 5000, "^here: cannot read .{200}: File name too long"),
         ("~nobody-of-this-name/a.png", "^here: cannot read ~nobody-.*: Could not determine home"),
         ("", "^here: cannot read .*: it is no file"),

@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 import subprocess
@@ -6,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evoforge.origin import Descent
 from evoforge.recipe import canonical
 from evoforge.record import Example, ItemResult
 from evoforge.report.html.__main__ import main
 from evoforge.report.html.run import Run
 from evoforge.report.html.run_page import FILE, text, write
+from evoforge.schema import ORIGINS
 from tests.report.conftest import evaluation_of, recipe_of
 from tests.report.html.parsed import Parsed
 
@@ -93,11 +94,13 @@ def test_the_winners_family_is_drawn(complete):
     won = Run(complete.record).winner(Run(complete.record).stages[0])
     generation = Run(complete.record).stages[0].candidates[won].generation
     assert generation
+    connection = complete.journal._connection
+    connection.execute(ORIGINS)
     for number in range(5):
-        parents = ((number - 1, 0), (number - 1, 1)) if number else ()
-        made = Descent("sbx+gaussian" if number else "sample", parents)
-        with complete.journal.transaction():
-            complete.journal._add_origins("ps", number, [made] * 4)
+        parents = [[number - 1, 0], [number - 1, 1]] if number else []
+        row = ("sbx+gaussian" if number else "sample", json.dumps(parents))
+        rows = [("ps", number, position, *row) for position in range(4)]
+        connection.executemany("INSERT INTO origins VALUES (?, ?, ?, ?, ?)", rows)
     found = parsed(complete)
     nodes = found.data["nodes-0"]
     assert [row["winner"] for row in nodes].count(True) == 1
