@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evoforge.origin import Descent
 from evoforge.recipe import canonical
 from evoforge.record import Example, ItemResult
 from evoforge.report.html.__main__ import main
