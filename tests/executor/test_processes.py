@@ -117,12 +117,14 @@ def test_a_job_that_takes_too_long_has_failed_and_the_others_go_on(jobs, trouble
 
 
 PARENT = """
-import sys, time
+import signal, sys
 from evoforge.executor.base import Job
 from evoforge.executor.processes import Processes
 from evoforge.recipe import Recipe
 from tests.executor.trouble import evaluate, made_there
 if __name__ == "__main__":
+    # What a shell starts in the background ignores Ctrl-C, and so does all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hang = {"number": 1, "trouble": "hang", "times": 1}
     executor = Processes(evaluate, made_there, workers=2)
     executor.start()
