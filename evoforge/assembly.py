@@ -18,6 +18,7 @@ from evoforge.errors import ConfigError
 from evoforge.evaluator._later import Later
 from evoforge.evaluator.base import Evaluator
 from evoforge.executor.base import Executor, Job, Place
+from evoforge.judging import asking
 from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.models.pool import Pool
 from evoforge.recipe import Recipe
@@ -91,8 +92,8 @@ def assemble(cfg: Mapping[str, Any], known: Starts | None = None) -> Parts:
     if executor.here:
         evaluator.get()  # so that what it refuses is known before the run begins
     else:
-        for asking in filter(None, (task, task.proxy)):
-            asking.prepare(pool.tokenizer)  # as evaluators do; a chat's protocol depends on it
+        for each in filter(None, (task, task.proxy)):
+            each.prepare(pool.tokenizer)  # as evaluators do; a chat's protocol depends on it
     return Parts(
         task=task,
         merger=merger,
@@ -140,9 +141,7 @@ def _evaluate(pool: Pool, evaluator: Callable[[], Evaluator]) -> Callable[[Job],
 
 def _protocol(task: Task, job: Job) -> str:
     """Return the hash of the protocol that a job is done by."""
-    asking = task.proxy if job.proxy else task
-    assert asking is not None  # a policy that wants a proxy which is not there is refused
-    return asking.protocol_hash(job.items[0].part)
+    return asking(task, proxy=job.proxy).protocol_hash(job.items[0].part)
 
 
 def _stage(

@@ -117,11 +117,7 @@ class Judging:
         return self._asking(one).protocol_hash(one.items[0].part)
 
     def _asking(self, one: Asked) -> Task:
-        if not one.proxy:
-            return self._task
-        proxy = self._task.proxy
-        assert proxy is not None  # the session refuses a policy that wants one which is not there
-        return proxy
+        return asking(self._task, proxy=one.proxy)
 
     def keep(self, one: Asked, evaluation: Evaluation) -> int:
         """Record an evaluation; inside a transaction. Returns its number."""
@@ -155,8 +151,17 @@ class Judging:
         results = {**known, **{result.item: result for result in new}}
         ordered = [results[item.id] for item in one.items]
         seconds = {} if answered is None else answered.seconds
-        asking = self._asking(one)
-        return judged(asking, one.recipe.hash, one.items, ordered, seconds, proxy=one.proxy)
+        return judged(
+            self._asking(one), one.recipe.hash, one.items, ordered, seconds, proxy=one.proxy
+        )
+
+
+def asking(task: Task, *, proxy: bool) -> Task:
+    """Return the task that is asked: itself, or its cheaper proxy."""
+    if not proxy:
+        return task
+    assert task.proxy is not None  # a policy that wants one which is not there is refused
+    return task.proxy
 
 
 def job(one: Asked, known: Mapping[str, ItemResult]) -> Job | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from evoforge.errors import JournalError
 from evoforge.models.pool import Pool
@@ -43,7 +44,7 @@ def check_sources(pool: Pool, record: Record) -> None:
     Raises:
         JournalError: weights have changed, of which the first tensor is named, or settings have.
     """
-    known = _known(record)
+    known = _recorded(record, "tensors") or {}
     for name, found in hashes(pool).items():
         changed = differing(found, known.get(name, {}))
         if changed:
@@ -52,14 +53,12 @@ def check_sources(pool: Pool, record: Record) -> None:
                 f"the weights of {name} are not those that {record.folder} was started "
                 f"with ({changed[0]}{more}); restore them, or start a new run in another folder"
             )
-
     _check_settings(pool, record)
 
 
 def _check_settings(pool: Pool, record: Record) -> None:
-    try:
-        known: Mapping[str, str | None] = json.loads(record.meta("settings"))
-    except KeyError:  # a journal of an earlier version
+    known = _recorded(record, "settings")
+    if known is None:
         return
     for name, found in settings(pool).items():
         if found != known.get(name):
@@ -69,9 +68,10 @@ def _check_settings(pool: Pool, record: Record) -> None:
             )
 
 
-def _known(record: Record) -> Mapping[str, Mapping[str, str]]:
+def _recorded(record: Record, key: str) -> Mapping[str, Any] | None:
+    """Return what the run was started with; None in a journal of a version that did not ask."""
     try:
-        found: Mapping[str, Mapping[str, str]] = json.loads(record.meta("tensors"))
-    except KeyError:  # a journal of an early version
-        return {}
+        found: Mapping[str, Any] = json.loads(record.meta(key))
+    except KeyError:
+        return None
     return found

@@ -98,7 +98,7 @@ def _engine(shape: Shape, setup: Setup, work: Work) -> list[Part]:
     """Return what vLLM's engine takes; its cache is whatever its share leaves."""
     place = "gpu" if setup.gpus > 1 or setup.on_gpu else "memory"
     depth = setup.depth or shape.layers
-    weights = shape.bytes - shape.layer_bytes + shape.layer_bytes * depth // max(1, shape.layers)
+    weights = _weights(shape, depth)
     least = work.longest * shape.kept * depth * shape.itemsize
     cache = max(least, setup.cache) if place == "memory" else least
     found = [
@@ -108,6 +108,11 @@ def _engine(shape: Shape, setup: Setup, work: Work) -> list[Part]:
     if setup.gpus > 1:
         found.append(Part("weights on their way to vLLM", weights, "memory", ("merge",)))
     return found
+
+
+def _weights(shape: Shape, depth: int) -> int:
+    """Return the bytes of a model with so many layers."""
+    return shape.bytes - shape.layer_bytes + shape.layer_bytes * depth // max(1, shape.layers)
 
 
 def total(found: Sequence[Part], place: str, phase: str, gpus: int = 1) -> int:
@@ -153,9 +158,7 @@ def _uneven(shape: Shape) -> int:
 
 def disk(shape: Shape, setup: Setup, work: Work) -> Mapping[str, int]:
     """Return the bytes that a run writes, by what they are."""
-    depth = setup.depth or shape.layers
-    model = shape.bytes - shape.layer_bytes + shape.layer_bytes * depth // max(1, shape.layers)
-    found = {"model": model, "journal": _journal(work)}
+    found = {"model": _weights(shape, setup.depth or shape.layers), "journal": _journal(work)}
     return {**found, **({"to fetch": setup.fetched} if setup.fetched else {})}
 
 
