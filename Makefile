@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN = .venv/bin
 
-.PHONY: run paper test lint types tests docs help clean
+.PHONY: run paper test lint types tests gpu docs help clean
 
 help: ## show this
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ types: .venv/done ## strict type check of evoforge/
 
 tests: .venv/done ## the test suite
 	$(BIN)/pytest -n 2
+
+gpu: .venv/done ## what must be the same on a GPU, where there is one
+	EVOFORGE_TEST_GPU=1 $(BIN)/pytest tests/gpu
 
 docs: .venv/done ## the documentation as a site, in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,8 +1,14 @@
 """Toy data for all tests: pico models of a few thousand weights, and pools of them."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+# Tests see no GPU, so that they are the same on all machines, except where `make gpu` lets them.
+# Processes that they start inherit this, and torch reads it when it is first asked for devices.
+if os.environ.get("EVOFORGE_TEST_GPU") != "1":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
 import torch

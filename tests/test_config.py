@@ -57,7 +57,8 @@ def test_a_wrong_option_deep_inside_is_named_too(compose, override, message):
 
 
 def test_a_mapping_can_be_replaced_by_a_number(compose, pool):
-    merger = build(compose("merge.density=0.5")["merge"], "merge", pool=pool)
+    options = compose("merge.density=0.5", "merge.granularity=whole")["merge"]
+    merger = build(options, "merge", pool=pool)
     assert merger.space.names == ("all.a.weight", "all.b.weight", "all.c.weight")
 
 

@@ -37,6 +37,7 @@ def files(folder):
 
 def test_the_command_says_what_a_run_would_need_and_leaves_nothing(tmp_path, pico, forks):
     command = [*own_models(tmp_path, pico)[1:], "models=mine", "preflight=true"]
+    command.append("optimizer.population=9")
     before = files(tmp_path)
     done = forks.run(command, tmp_path)
     assert done.returncode == 0, done.stderr

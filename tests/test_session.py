@@ -89,7 +89,7 @@ def test_the_number_of_examples_is_checked(compose):
         assembly.assemble(compose("examples=-1"))
 
 
-HYBRID = ["merge=ties_dfs", "merge.dfs.sources=[ja]"]
+HYBRID = ["merge=ties_dfs", "merge.ps.granularity=whole", "merge.dfs.sources=[ja]"]
 
 
 def test_each_search_can_have_options_of_its_own(compose):

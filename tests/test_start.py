@@ -294,7 +294,7 @@ def run(small, earlier, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(session, "_draw", lambda record: None)
             patch.setattr(session, "_show", lambda journal: None)
-            cfg = small(start)
+            cfg = small(start, "merge.granularity=whole")
             session.run(cfg, root / name, started=time.monotonic(), may_exist=True)
         return root / name
 

@@ -1,4 +1,4 @@
-"""Models in several places: main memory and mapped files here, GPUs where there are some."""
+"""Models in several places: main memory and mapped files; GPUs are in tests/gpu."""
 
 import os
 from pathlib import Path
@@ -153,15 +153,3 @@ def test_a_full_disk_is_said_before_anything_is_written(pool, monkeypatch):
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(ConfigError, match=r"no room for weights in .* \(No space left on device\)"):
         LiveModel(pool, device=Spread("auto", {"": "disk"}), attention="sdpa")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("make", [soup, path])
-def test_a_model_on_a_gpu_and_in_main_memory_says_the_same(pool, task, make):
-    device_map = {"": 0, "model.layers.1": "cpu", "lm_head": "cpu", "model.layers.3": "disk"}
-    plain, spread = Hf(task, pool, device="cpu"), Hf(task, pool, device_map=device_map)
-    items = task.items("search")
-    pairs = zip(spread.logits(make(pool), items), plain.logits(make(pool), items), strict=True)
-    for mine, other in pairs:
-        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
-    assert spread.evaluate(make(pool), items).status == "ok"

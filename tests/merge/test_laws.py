@@ -45,7 +45,7 @@ def same(first, second):
 def test_identical_sources_give_that_source(option, compose, pico):
     # Weights that sum to 1, everything kept: whatever the method, nothing changes.
     pool = open_pico({"base": pico["base"], "a": pico["a"], "b": pico["a"]})
-    node = compose(f"merge={option}")["merge"]
+    node = compose(f"merge={option}", "merge.granularity=whole")["merge"]
     fixed = {"weight": 0.5, "density": 1.0, "t": 0.5, "gamma": 0.0, "reach": -100.0}
     node.update({key: value for key, value in fixed.items() if key in node})
     merger = build(node, "merge", pool=pool)
