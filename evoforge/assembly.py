@@ -23,7 +23,7 @@ from evoforge.merge.base import Merger, Mergers, Phase
 from evoforge.models.pool import Pool
 from evoforge.recipe import Recipe
 from evoforge.record import Evaluation
-from evoforge.stage import Stage, check_options
+from evoforge.stage import Stage, check_options, options_of
 from evoforge.start import Start, Starts, starts
 from evoforge.task.base import Task
 from evoforge.tracker.base import Trackers
@@ -161,7 +161,8 @@ def _stage(
         "run": dict(limits),
         **({"starts": [start.text for start in begin]} if begin else {}),
     }
-    fitness = config.build(_node(cfg, phase, "fitness"), "fitness", items=task.items("search"))
+    own = options_of(cfg, phase.name, "fitness")
+    fitness = config.build(own, "fitness", items=task.items("search"))
     if fitness.uses_proxy and task.proxy is None:
         raise ConfigError(
             f"this fitness asks a cheaper proxy first, and {task.name} has none; set task.proxy, "
@@ -173,17 +174,12 @@ def _stage(
     return Stage(
         phase.name,
         phase.merger,
-        config.build(_node(cfg, phase, "optimizer"), "optimizer", space=space),
+        config.build(options_of(cfg, phase.name, "optimizer"), "optimizer", space=space),
         fitness,
         budget.part(phase.done, phase.share),
         facts,
         steady=cfg["schedule"] == "steady_state",
     )
-
-
-def _node(cfg: Mapping[str, Any], phase: Phase, noun: str) -> dict[str, Any]:
-    """Return the options of a part of one search: the run's, and what is said of this search."""
-    return {**cfg[noun], **cfg["stages"].get(phase.name, {}).get(noun, {})}
 
 
 def _check_there(cfg: Mapping[str, Any]) -> None:

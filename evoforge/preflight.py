@@ -21,11 +21,14 @@ from evoforge.demand.shape import Shape, shape_of
 from evoforge.demand.work import Asked, Setup, Work
 from evoforge.evaluator.auto import why_not_vllm
 from evoforge.evaluator.base import lengths
+from evoforge.executor.base import Job
+from evoforge.executor.processes import Processes
 from evoforge.fitness.base import Fitness
 from evoforge.merge.base import Merger, Phase, TensorMerger, Whole
 from evoforge.models.forecast import on_hub, size
 from evoforge.models.pool import Pool
 from evoforge.record import Evaluation, ItemResult
+from evoforge.stage import check_options, options_of
 from evoforge.task.base import Item, Task
 
 # Items of a part whose tokens are counted; the others are taken to be alike.
@@ -48,6 +51,7 @@ def prospect(cfg: Mapping[str, Any], folder: Path) -> Prospect:
     pool = config.build(cfg["models"], "models", plan=True)
     merger = config.build(cfg["merge"], "merge", pool=pool)
     pool = merger.pool
+    check_options(cfg["stages"], [phase.name for phase in merger.phases])
     work = _work(cfg, task, merger)
     setup = _setup(cfg, pool, merger)
     device = torch.device(setup.device)
@@ -90,12 +94,10 @@ def _of_phase(
     cfg: Mapping[str, Any], phase: Phase, task: Task, pool: Pool
 ) -> tuple[Asked, int | None]:
     """Return what a candidate of one search is asked, and how many of them there will be."""
-    nodes = {
-        noun: {**cfg[noun], **(cfg["stages"].get(phase.name) or {}).get(noun, {})}
-        for noun in ("fitness", "optimizer")
-    }
-    optimizer = config.build(nodes["optimizer"], "optimizer", space=phase.merger.space)
-    fitness = config.build(nodes["fitness"], "fitness", items=task.items("search"))
+    own = options_of(cfg, phase.name, "optimizer")
+    optimizer = config.build(own, "optimizer", space=phase.merger.space)
+    own = options_of(cfg, phase.name, "fitness")
+    fitness = config.build(own, "fitness", items=task.items("search"))
     population = optimizer.population
     asked = [
         _asked(task if not proxy else task.proxy or task, pool, items, count / population)
@@ -229,10 +231,16 @@ def _packs(pool: Pool, device: str) -> bool:
 
 
 def _workers(node: Mapping[str, Any]) -> int:
-    if str(node["_target_"]).endswith(".Local"):
-        return 1
+    """Return how many workers this machine has; how many a cluster has is not asked."""
+    executor = config.build(node, "executor", evaluate=_idle, make=lambda _: _idle)
+    if isinstance(executor, Processes):
+        return executor.workers
     workers = node.get("workers")
     return int(workers) if workers else max(1, torch.cuda.device_count())
+
+
+def _idle(job: Job) -> Evaluation:
+    raise AssertionError(f"preflight evaluates nothing, got {job.recipe.hash}")
 
 
 def _element(merger: Merger) -> float | None:

@@ -132,6 +132,17 @@ def stage_facts(stage: Stage) -> dict[str, Any]:
     }
 
 
+def options_of(cfg: Mapping[str, Any], name: str, noun: str) -> dict[str, Any]:
+    """Return the options of a part of one search: the run's, and what is said of this search.
+
+    Args:
+        cfg: the whole configuration, whose `stages` is checked.
+        name: of the search.
+        noun: `fitness` or `optimizer`.
+    """
+    return {**cfg[noun], **cfg["stages"].get(name, {}).get(noun, {})}
+
+
 def check_options(given: Any, names: Sequence[str]) -> None:
     """Refuse options of searches that a run does not have.
 

@@ -10,7 +10,8 @@ from safetensors import safe_open
 from evoforge import preflight as preflight_module
 from evoforge import session
 from evoforge.demand.machine import GIB, Machine
-from evoforge.errors import EvoforgeError
+from evoforge.errors import ConfigError, EvoforgeError
+from evoforge.executor._machine import cores
 from evoforge.fitness.proxy_then_full import ProxyThenFull
 from evoforge.fitness.racing import Racing
 from evoforge.fitness.subset import Subset
@@ -96,6 +97,26 @@ def test_every_evaluator_has_an_outlook(evaluator, task, quick, compose, tmp_pat
     found = prospect(compose(f"evaluator={evaluator}", f"task={task}", *FAST), tmp_path)
     assert found.setup.engine == ("vllm" if evaluator == "vllm" else "hf")
     assert found.work.search.written == 48
+
+
+@pytest.mark.parametrize(
+    ("overrides", "workers"),
+    [
+        (["executor=local"], 1),
+        (["executor=processes"], None),
+        (["executor=processes", "executor.workers=3"], 3),
+    ],
+)
+def test_there_are_as_many_workers_as_the_run_will_have(
+    overrides, workers, quick, compose, tmp_path
+):
+    found = prospect(compose(*overrides, *FAST), tmp_path)
+    assert found.setup.workers == (workers or cores())
+
+
+def test_options_of_no_search_are_refused_as_in_the_run(quick, compose, tmp_path):
+    with pytest.raises(ConfigError, match=r"searches of this run \(search\), got dsf; set stages"):
+        prospect(compose("+stages.dsf.optimizer.population=9", *FAST), tmp_path)
 
 
 def test_models_that_see_have_an_outlook(quick, compose, tmp_path):
