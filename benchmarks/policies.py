@@ -2,11 +2,11 @@
 
     python benchmarks/policies.py [--seeds 5] [--folder FOLDER]
 
-Searches the bundled models with every policy and seed. The reference lets every candidate answer
-all 512 search problems. Every other policy searches with growing budgets of its own; what counts is
-the smallest one whose winner, chosen on the select problems, is on average as good on 512 unseen
-ones. Counts answers, not seconds, so that other work on the machine does not matter. Goes on where
-it was stopped if a folder is given.
+Searches the bundled models, with one set of six numbers for all layers, with every policy and seed.
+The reference lets every candidate answer all 512 search problems. Every other policy searches with
+growing budgets of its own; what counts is the smallest one whose winner, chosen on the select
+problems, is on average as good on 512 unseen ones. Counts answers, not seconds, so that other work
+on the machine does not matter. Goes on where it was stopped if a folder is given.
 """
 
 import argparse
@@ -54,6 +54,7 @@ def search(policy: str, budget: int, seed: int) -> dict[str, float]:
         *POLICIES[policy][0],
         f"budget.evaluations={budget}",
         f"seed={seed}",
+        "merge.granularity=whole",
         "tracker=console",
     ]
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
