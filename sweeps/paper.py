@@ -142,13 +142,12 @@ def options_of(name: str) -> list[str]:
     """Return the options of a search by its name.
 
     It is the name of an experiment, or `optimizer-OPTION`: the first experiment with another
-    optimizer and the paper's six numbers, where the sources need not be judged as closely again.
+    optimizer, where the sources need not be judged as closely again.
     """
     optimizer = name.removeprefix("optimizer-")
     if optimizer == name:
         return [f"experiment={name}"]
-    own = [f"optimizer={optimizer}", "merge.granularity=whole", "baseline_items=16", "examples=0"]
-    return ["experiment=miniature_ps", *own]
+    return ["experiment=miniature_ps", f"optimizer={optimizer}", "baseline_items=16", "examples=0"]
 
 
 def finished(folder: Path) -> bool:

@@ -32,7 +32,8 @@ class ArceeFusion(TensorMerger):
         reach: interquartile ranges above the median, negative below: number or range; the same for
             all sources.
         lambda_: factor on the whole sum: number or range.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

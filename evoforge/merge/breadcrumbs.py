@@ -31,7 +31,8 @@ class Breadcrumbs(Masked):
         normalize: whether to divide by the sum of the weights.
         rescale: of what was kept: `none`, `l1` (keep the sum of magnitudes), `expected` (divide
             by the density).
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

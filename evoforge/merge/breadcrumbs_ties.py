@@ -34,7 +34,8 @@ class BreadcrumbsTies(Masked):
             by the density).
         elect: what the sign is elected on: `weighted` task vectors, as mergekit does, or `raw`
             ones, as the paper on TIES does.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

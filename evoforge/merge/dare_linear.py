@@ -30,7 +30,8 @@ class DareLinear(Dare):
         rescale: `expected` (divide by the density, as the paper does), `l1` (keep the sum of
             magnitudes, as mergekit does), `none`.
         seed: of the masks.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -33,7 +33,8 @@ class DareTies(Dare):
         elect: what the sign is elected on: `weighted` task vectors, as mergekit does, or `raw`
             ones, as the paper on TIES does.
         seed: of the masks.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

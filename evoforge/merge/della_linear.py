@@ -33,7 +33,8 @@ class DellaLinear(Magprune):
         rescale: `expected` (divide each element by its probability, as the paper does), `l1` (keep
             the sum of magnitudes, as mergekit does), `none`.
         seed: of the masks.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -37,7 +37,8 @@ class Karcher(Spherical):
             mean.
         max_iterations: steps at most.
         tolerance: length of a step that is not worth taking, in radians.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -22,7 +22,8 @@ class Linear(TensorMerger):
         pool: the sources; the base takes no part.
         weight: number or range; any sign.
         normalize: whether to divide by the sum of the weights.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

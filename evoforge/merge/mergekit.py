@@ -63,9 +63,9 @@ class Mergekit(Merger):
             raise ConfigError("merge=mergekit starts from a mergekit file; set merge.file")
         if not 0 < reach <= 10:
             raise ConfigError(f"reach must be in (0, 10], got {reach}; set merge.reach")
-        if granularity == "profile":
+        if granularity in ("auto", "profile"):
             raise ConfigError(
-                "granularity must hold the file's numbers as they are, got profile; "
+                f"granularity must hold the file's numbers as they are, got {granularity}; "
                 "set merge.granularity=null"
             )
         document = read(file)

@@ -25,7 +25,8 @@ class ModelStock(Spherical):
         pool: the sources, two at least, and their base.
         lambda_: factor on the share: number or range.
         along: what one vector is: `tensor`, or `row` (filter-wise).
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

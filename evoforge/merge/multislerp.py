@@ -23,7 +23,8 @@ class Multislerp(Spherical):
         pool: the sources.
         weight: number or range, 0 or more; all are divided by their sum.
         task_vectors: whether to interpolate what fine-tuning changed and add it to the base.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

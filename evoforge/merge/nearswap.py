@@ -22,7 +22,8 @@ class Nearswap(TensorMerger):
     Args:
         pool: the sources, two at least; the base takes no part.
         t: how far an element may move, for each source but the first: number or range, 0 or more.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -26,7 +26,8 @@ class Nuslerp(Spherical):
         weight: number or range, 0 or more.
         task_vectors: whether to interpolate what fine-tuning changed and add it to the base.
         along: what one vector is: `tensor`, `row` or `column`.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

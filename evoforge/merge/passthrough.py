@@ -19,7 +19,8 @@ class Passthrough(TensorMerger):
         pool: the sources; the base takes no part.
         source: the name of the source to take; None to search which.
         scale: number or range; any sign.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

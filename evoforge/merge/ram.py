@@ -32,7 +32,8 @@ class Ram(TensorMerger):
         lambda_: factor on the whole: number or range.
         boost: number or range, 0 or more; 0 is RAM, 0.1 what RAM+ uses.
         limit: of the ratio; 0.2 is what RAM+ uses.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -33,7 +33,8 @@ class Sce(TensorMerger):
         pool: the sources, two at least, and their base.
         density: share selected: number or range in (0, 1].
         lambda_: factor on the whole: number or range.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

@@ -23,7 +23,8 @@ class Slerp(Spherical):
     Args:
         pool: the sources, two at least; the base takes no part.
         t: number or range in [0, 1]: 0 stays with what was merged so far, 1 is the source itself.
-        granularity: `whole`, `block`, `layer`, `module`, `tensor` or `profile`.
+        granularity: `whole`, `block`, `layer`, `module`, `tensor`, `profile`, or `auto`: the finest
+            of the first four with 200 genes at most.
         block_size: layers to a group for `block`, from point to point for `profile`.
 
     Raises:

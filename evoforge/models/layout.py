@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from evoforge.errors import ConfigError, PoolError
 
-Granularity = Literal["whole", "block", "layer", "module", "tensor", "profile"]
+Granularity = Literal["auto", "whole", "block", "layer", "module", "tensor", "profile"]
 GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
 
 _BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.(.+)$")
@@ -99,7 +99,7 @@ def groups(
     Raises:
         ConfigError: the granularity is unknown, or the block size does not fit.
     """
-    if granularity not in GRANULARITIES:
+    if granularity not in GRANULARITIES or granularity == "auto":
         raise ConfigError(
             f"granularity must be one of {', '.join(GRANULARITIES)}, got {granularity}; "
             "set merge.granularity"

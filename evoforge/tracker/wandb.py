@@ -64,7 +64,7 @@ class Wandb(Tracker):
         group: str | None = None,
         name: str | None = None,
         tags: Sequence[str] = (),
-        max_genes: int = 64,
+        max_genes: int = 200,
         examples: bool = True,
         timeout: float = 20.0,
     ) -> None:

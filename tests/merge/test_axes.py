@@ -1,12 +1,15 @@
 import pytest
 
 from evoforge.errors import ConfigError
+from evoforge.merge import _tensors
 from evoforge.merge._axes import Axes
 from evoforge.merge.linear import Linear
 from evoforge.merge.task_arithmetic import TaskArithmetic
+from evoforge.merge.ties import Ties
 from evoforge.space import DECIMALS
 
 WEIGHT = {"low": 0.0, "high": 1.0}
+DENSITY = {"low": 0.1, "high": 1.0}
 
 
 def test_a_profile_has_points_along_the_depth_and_groups_of_its_own_outside(pool):
@@ -54,3 +57,25 @@ def test_shared_parameters_have_one_gene_a_group(pool):
     )
     recipe = merger.recipe(merger.space.init)
     assert recipe.content["values"]["embedding"]["*"] == {"lambda_": round(1.0, DECIMALS)}
+
+
+@pytest.mark.parametrize(("density", "genes"), [(DENSITY, 90), (0.5, 45)])
+def test_auto_is_modules_where_genes_are_few(pool, density, genes):
+    # Three sources in four layers of three modules, and three groups outside.
+    merger = Ties(pool, weight=WEIGHT, density=density, granularity="auto")
+    assert (merger.options["granularity"], merger.space.dim) == ("module", genes)
+
+
+@pytest.mark.parametrize(
+    ("most", "wanted"), [(90, "module"), (89, "layer"), (41, "block"), (23, "whole"), (5, "whole")]
+)
+def test_auto_is_coarser_where_genes_are_many(pool, most, wanted, monkeypatch):
+    monkeypatch.setattr(_tensors, "MOST_GENES", most)
+    merger = Ties(pool, weight=WEIGHT, density=DENSITY, granularity="auto")
+    assert merger.options["granularity"] == wanted
+
+
+def test_auto_is_never_a_block_larger_than_the_model(pool, monkeypatch):
+    monkeypatch.setattr(_tensors, "MOST_GENES", 41)
+    merger = Ties(pool, weight=WEIGHT, density=DENSITY, granularity="auto", block_size=5)
+    assert merger.options["granularity"] == "whole"

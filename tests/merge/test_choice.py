@@ -23,7 +23,8 @@ def test_the_first_gene_says_which_method_it_is(make):
 def test_methods_share_the_parameters_of_one_name(make):
     names = make().space.names
     assert names[0] == "method"
-    groups = ("embedding", "layers0-3", "final_norm", "lm_head")
+    inside = {f"layer{i}_{module}" for i in range(4) for module in ("attention", "mlp", "norm")}
+    groups = {"embedding", "final_norm", "lm_head", *inside}
     wanted = {f"{g}.{s}.{p}" for g in groups for s in "abc" for p in ("weight", "density")}
     assert set(names[1:]) == wanted
     assert len(names) == 1 + len(wanted)

@@ -136,7 +136,7 @@ def test_tied_embeddings_leave_no_head_to_group():
 
 def test_an_unknown_granularity_answers_with_the_choices():
     with pytest.raises(
-        ConfigError, match=r"one of whole, block, .*, profile, got row; set merge\.granularity"
+        ConfigError, match=r"one of auto, whole, .*, profile, got row; set merge\.granularity"
     ):
         groups(names(2), "row", 1)
 

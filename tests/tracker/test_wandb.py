@@ -237,7 +237,7 @@ def tables(run):
 
 
 def test_a_long_genome_goes_into_a_file_at_the_end(new_run, follow):
-    new_run.dim = 70
+    new_run.dim = 201
     new_run.stage()
     for generation in range(2):
         new_run.generation(generation)
@@ -246,7 +246,7 @@ def test_a_long_genome_goes_into_a_file_at_the_end(new_run, follow):
     table = tables(new_run)["ps"]
     assert not [name for name in table["columns"] if "genome" in name]
     assert len(table["data"]) == 8
-    assert mirror.config["stages"]["ps"]["genes"] == 70
+    assert mirror.config["stages"]["ps"]["genes"] == 201
     assert "names" not in mirror.config["stages"]["ps"]
     (artifact,) = [a for a in mirror.artifacts if a.type == "genomes"]
     (entry,) = artifact.manifest.contents
