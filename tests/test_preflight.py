@@ -142,7 +142,7 @@ def test_a_path_counts_every_model_and_its_longest_way(quick, compose, tmp_path)
 def test_two_searches_share_the_budget(quick, compose, tmp_path):
     given = ["merge=ties_dfs", "budget.evaluations=20", "optimizer.population=4", *FAST]
     found = prospect(compose(*given), tmp_path)
-    assert found.work.candidates == 8 + 8  # whole generations of each half
+    assert found.work.candidates == 12 + 4  # whole generations of each part
     assert found.work.finalists == 10
 
 

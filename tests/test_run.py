@@ -125,7 +125,7 @@ def test_a_run_over_paths_ends_with_a_plain_model_and_a_picture_of_the_path(do, 
 
 
 def test_a_run_of_two_searches_is_one_journal_and_one_report(do, command, tmp_path):
-    hybrid = ["merge=ties_dfs", "merge.dfs.sources=[b]", "tracker=console"]
+    hybrid = ["merge=ties_dfs", "merge.share=0.5", "merge.dfs.sources=[b]", "tracker=console"]
     found = do(command, *SMALL, *hybrid, "budget.evaluations=16", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     folder = tmp_path / found.stdout.splitlines()[-1]

@@ -227,7 +227,7 @@ def run(*overrides, cwd):
         [],
         ["executor=processes"],
         ["merge=dfs", "budget.evaluations=20"],
-        ["merge=ties_dfs", "budget.evaluations=40"],
+        ["merge=ties_dfs", "budget.evaluations=100"],
         ["executor=processes", "schedule=steady_state", "executor.workers=2"],
     ],
     ids=" ".join,
