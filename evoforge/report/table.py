@@ -33,8 +33,8 @@ from evoforge.report.summary import (
     winner_and_best,
 )
 
-# More groups or hops than this are cut short: all are in the recipe.
-MAX_GROUPS = MAX_HOPS = 40
+# More groups or hops than this are cut short: all are in the report and the recipe.
+MAX_GROUPS, MAX_HOPS = 12, 40
 # What is said in a sentence where it is worth one.
 REMARKS = ("comma", "over_length", "violation")
 MAX_METRICS = 4
@@ -191,7 +191,7 @@ def _number(value: float, scale: Scale) -> str:
 def genes(found: Grid, title: str = "The winner's numbers") -> Table:
     """Return a recipe's numbers: a row for each group, a column for source and parameter."""
     table = _table(title)
-    table.add_column("group", overflow="fold")
+    table.add_column("group", no_wrap=True)
     for source, parameter in found.columns:
         table.add_column(Text(f"{source} {parameter}".strip()), justify="right", overflow="fold")
     pairs = zip(found.groups, found.numbers, strict=True)
@@ -199,12 +199,12 @@ def genes(found: Grid, title: str = "The winner's numbers") -> Table:
         table.add_row(Text(group), *(_gene(number) for number in numbers))
     if len(found.groups) > MAX_GROUPS:
         more = len(found.groups) - MAX_GROUPS
-        table.caption = Text(f"and {more} groups more: see the recipe", justify="left")
+        table.caption = Text(f"and {more} groups more: see report.html", justify="left")
     return table
 
 
 def _gene(number: float | None) -> Text:
-    return Text("-" if number is None else f"{number:.4g}")
+    return Text("-" if number is None else f"{number:.3g}")
 
 
 def seconds(result: Result) -> RenderableType:
