@@ -100,7 +100,6 @@ class TensorMerger(Merger):
         fit = [f for f in FINER if f != "block" or block_size <= num_blocks(names)]
         few = (f for f in fit if each * len(groups(names, f, block_size)) <= MOST_GENES)
         return next(few, "whole")
-        return "whole"
 
     @cached_property
     def space(self) -> Space:
