@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.generation import plainly, seconds  # noqa: E402
-from benchmarks.merge import RANGES, make, median, open_models  # noqa: E402
+from benchmarks.merge import RANGES, copy_seconds, make, median, open_models  # noqa: E402
 from evoforge.evaluator._decode import Decoder  # noqa: E402
 from evoforge.evaluator._live import LiveModel  # noqa: E402
 from evoforge.evaluator._tokens import Prompt  # noqa: E402
@@ -41,7 +42,7 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def timed(work: Callable[[int], object], device: str) -> tuple[float, float]:
+def timed(work: Callable[[int], None], device: str) -> tuple[float, float]:
     """Return the seconds of a first run, and the median of those after it."""
 
     def done(i: int) -> None:
@@ -50,15 +51,6 @@ def timed(work: Callable[[int], object], device: str) -> tuple[float, float]:
 
     wait(device)
     return median(done, CANDIDATES)
-
-
-def moving(nbytes: int, device: str) -> float:
-    """Return the seconds to move so many bytes within the device, those read and written."""
-    size = min(nbytes // 2, 1 << 30)
-    source = torch.ones(size // 2, dtype=torch.bfloat16, device=device)
-    target = torch.empty_like(source)
-    _, once = timed(lambda _: target.copy_(source), device)
-    return once * nbytes / (2 * size)
 
 
 def merging(pool: Pool, method: str, device: str, *, beside: bool) -> None:
@@ -73,7 +65,8 @@ def merging(pool: Pool, method: str, device: str, *, beside: bool) -> None:
 
     first, took = timed(one, device)
     size = sum(tensor.nbytes for tensor in pool.tensors(pool.reference.name).values())
-    copy = moving((len(pool.sources) + merger.needs_base + 1) * size, device)
+    moved = (len(pool.sources) + merger.needs_base + 1) * size
+    copy = copy_seconds(moved, device, partial(timed, device=device))
     line = (
         f"{method:16} {took:7.3f} s  bytes {copy:7.4f} s  x{took / copy:5.1f}  first {first:5.1f}"
     )

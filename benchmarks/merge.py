@@ -65,6 +65,8 @@ RANGES = {
 WANTED = {"linear": 4, "task_arithmetic": 4, "dare_linear": 4, "dare_ties": 4}
 OTHERS_WANTED = 8
 CANDIDATES = 6
+# What gives the seconds of a first run of some work, and the median of those after it.
+Timed = Callable[[Callable[[int], None]], tuple[float, float]]
 
 
 def make(folder: Path, size: str) -> None:
@@ -114,16 +116,16 @@ def median(work: Callable[[int], None], count: int = CANDIDATES) -> tuple[float,
     return times[0], statistics.median(times[1:])
 
 
-def copy_seconds(nbytes: float) -> float:
-    """Return the seconds to move so many bytes: half are read, half are written."""
+def copy_seconds(nbytes: float, device: str = "cpu", timed: Timed = median) -> float:
+    """Return the seconds to move so many bytes within a device: half are read, half are written."""
     size = min(int(nbytes / 2), 1 << 30)
-    source = torch.ones(size // 2, dtype=torch.bfloat16)
+    source = torch.ones(size // 2, dtype=torch.bfloat16, device=device)
     target = torch.empty_like(source)
 
     def copy(_: int) -> None:
         target.copy_(source)
 
-    _, once = median(copy)
+    _, once = timed(copy)
     return once * nbytes / (2 * size)
 
 

@@ -22,6 +22,7 @@ from evoforge.demand.work import Asked, Setup, Work
 from evoforge.evaluator.auto import why_not_vllm
 from evoforge.evaluator.base import lengths
 from evoforge.executor.base import Job
+from evoforge.executor.local import Local
 from evoforge.executor.processes import Processes
 from evoforge.fitness.base import Fitness
 from evoforge.merge.base import Merger, Phase, TensorMerger, Whole
@@ -233,7 +234,7 @@ def _packs(pool: Pool, device: str) -> bool:
 def _workers(node: Mapping[str, Any]) -> int:
     """Return how many workers this machine has; how many a cluster has is not asked."""
     executor = config.build(node, "executor", evaluate=_idle, make=lambda _: _idle)
-    if isinstance(executor, Processes):
+    if isinstance(executor, Local | Processes):
         return executor.workers
     workers = node.get("workers")
     return int(workers) if workers else max(1, torch.cuda.device_count())

@@ -114,6 +114,13 @@ def test_there_are_as_many_workers_as_the_run_will_have(
     assert found.setup.workers == (workers or cores())
 
 
+def test_one_process_is_one_worker_however_many_gpus_there_are(
+    quick, compose, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert prospect(compose("executor=local", *FAST), tmp_path).setup.workers == 1
+
+
 def test_options_of_no_search_are_refused_as_in_the_run(quick, compose, tmp_path):
     with pytest.raises(ConfigError, match=r"searches of this run \(search\), got dsf; set stages"):
         prospect(compose("+stages.dsf.optimizer.population=9", *FAST), tmp_path)
